@@ -1,0 +1,1 @@
+//! What an application links: commit, outcome, retries, leader discovery.

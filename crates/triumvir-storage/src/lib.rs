@@ -1,0 +1,24 @@
+//! What this process keeps on disk: one redb file in a data folder, and the one thread that forces
+//! writes to it.
+//!
+//! Every durable byte of a process passes through its [`Writer`], so that batches form by
+//! themselves while an fsync runs and so that order on disk is the order of submission. The tables
+//! here hold bytes; what the bytes mean is known to the crates that put them in.
+//!
+//! Nothing here may know Raft's rules, decide anything about a transaction, read a clock (except to
+//! measure an fsync) or make a random number.
+
+mod database;
+mod error;
+mod identity;
+mod raft_log;
+mod raft_snapshot;
+mod writer;
+
+pub use database::{Database, Options, WeakDatabase};
+pub use error::{OpenError, StorageError, WriteError};
+pub use identity::{Identity, IdentityError, Owner};
+pub use raft_log::{LoadedLog, RaftLog};
+pub use raft_snapshot::{RaftSnapshots, SNAPSHOT_CHUNK_BYTES};
+pub use redb::{ReadTransaction, WriteTransaction};
+pub use writer::{Limits, Writer};

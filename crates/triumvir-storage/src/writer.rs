@@ -1,0 +1,303 @@
+//! The one forced write stream of a process. What the writes mean is not known here, and nothing
+//! here retries: after one failed commit the process must stop.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+use redb::WriteTransaction;
+
+use crate::database::Database;
+use crate::error::{StorageError, WriteError};
+
+type Write = Box<dyn FnOnce(&WriteTransaction) -> Result<(), StorageError> + Send>;
+type Done = Box<dyn FnOnce(Result<(), WriteError>) + Send>;
+type Watcher = Box<dyn FnOnce(WriteError) + Send>;
+
+/// How much one transaction gathers. A batch holds at least one submission, whatever its size.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// The most submissions in one transaction.
+    pub batch_submissions_max: usize,
+    /// The most bytes in one transaction, by the sizes that the submitters state.
+    pub batch_bytes_max: usize,
+    /// How many lazy submissions may wait before they are forced for their own sake.
+    pub lazy_submissions_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { batch_submissions_max: 4096, batch_bytes_max: 8 << 20, lazy_submissions_max: 1024 }
+    }
+}
+
+/// The handle of the write stream. Clones share it.
+///
+/// One thread takes everything that has gathered, writes it in one transaction and forces that to
+/// stable storage; while it waits for the disk, the next batch gathers. The order of submission is
+/// the order on disk: if a write is durable, every write submitted before it is.
+///
+/// After one failed commit every submission that was not yet answered, and every later one, is
+/// answered with [`WriteError::Failed`].
+#[derive(Clone)]
+pub struct Writer {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+struct Shared {
+    queue: Mutex<Queue>,
+    wake: Condvar,
+}
+
+#[derive(Default)]
+struct Queue {
+    items: VecDeque<Item>,
+    /// How many of `items` somebody waits for.
+    awaited: usize,
+    closing: bool,
+    failed: Option<WriteError>,
+    watchers: Vec<Watcher>,
+}
+
+struct Item {
+    write: Option<Write>,
+    done: Option<Done>,
+    size_bytes: usize,
+}
+
+impl Writer {
+    /// Starts the thread of the write stream of `database`, of which there may be one.
+    ///
+    /// # Panics
+    ///
+    /// When the operating system refuses a thread.
+    #[must_use]
+    pub fn start(database: &Database, limits: Limits) -> Self {
+        let shared = Arc::new(Shared { queue: Mutex::default(), wake: Condvar::new() });
+        let stream = Stream { shared: shared.clone(), database: database.clone(), limits };
+        let thread = thread::Builder::new()
+            .name("triumvir-writer".to_owned())
+            .spawn(move || stream.run())
+            .expect("the operating system gives a thread at start-up");
+        Self { inner: Arc::new(Inner { shared, thread: Mutex::new(Some(thread)) }) }
+    }
+
+    /// Submits a forced write of about `size_bytes`.
+    ///
+    /// `done` is called once, on the writer's thread and in the order of submission, after the
+    /// commit that holds the write is on stable storage. It must not block. An error from `write`
+    /// itself fails the whole stream, as a failed commit does.
+    pub fn submit(
+        &self,
+        size_bytes: usize,
+        write: impl FnOnce(&WriteTransaction) -> Result<(), StorageError> + Send + 'static,
+        done: impl FnOnce(Result<(), WriteError>) + Send + 'static,
+    ) {
+        let (write, done) = (Some(Box::new(write) as Write), Some(Box::new(done) as Done));
+        self.push(Item { write, done, size_bytes });
+    }
+
+    /// Submits a write that rides along with the next forced one.
+    ///
+    /// It never becomes durable later than a forced write that was submitted after it. On its own
+    /// it waits, at the longest until [`Limits::lazy_submissions_max`] of them have gathered or the
+    /// writer is shut down.
+    pub fn submit_lazy(
+        &self,
+        size_bytes: usize,
+        write: impl FnOnce(&WriteTransaction) -> Result<(), StorageError> + Send + 'static,
+    ) {
+        self.push(Item { write: Some(Box::new(write)), done: None, size_bytes });
+    }
+
+    /// Calls `done` once everything submitted before is on stable storage, without a commit of its
+    /// own when nothing is pending.
+    pub fn barrier(&self, done: impl FnOnce(Result<(), WriteError>) + Send + 'static) {
+        self.push(Item { write: None, done: Some(Box::new(done)), size_bytes: 0 });
+    }
+
+    /// Calls `watcher` once when the stream fails, at once when it already has. The process must
+    /// stop then: it can promise nothing any more.
+    pub fn on_failure(&self, watcher: impl FnOnce(WriteError) + Send + 'static) {
+        let mut queue = self.inner.shared.lock();
+        match queue.failed.clone() {
+            None => queue.watchers.push(Box::new(watcher)),
+            Some(error) => {
+                drop(queue);
+                watcher(error);
+            }
+        }
+    }
+
+    /// Makes everything submitted so far durable, lazy writes too, then stops the thread and lets
+    /// go of the database. Blocks until that is done. Later submissions are answered with
+    /// [`WriteError::Closed`].
+    pub fn shutdown(&self) {
+        self.inner.shared.close();
+        let thread = lock(&self.inner.thread).take();
+        if let Some(thread) = thread
+            && thread.thread().id() != thread::current().id()
+            && thread.join().is_err()
+        {
+            tracing::error!("the writer's thread panicked");
+        }
+    }
+
+    fn push(&self, item: Item) {
+        let mut queue = self.inner.shared.lock();
+        let refused = match &queue.failed {
+            Some(error) => Some(error.clone()),
+            None if queue.closing => Some(WriteError::Closed),
+            None => None,
+        };
+        if let Some(error) = refused {
+            drop(queue);
+            if let Some(done) = item.done {
+                done(Err(error));
+            }
+            return;
+        }
+        queue.awaited += usize::from(item.done.is_some());
+        queue.items.push_back(item);
+        drop(queue);
+        self.inner.shared.wake.notify_one();
+    }
+}
+
+impl fmt::Debug for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writer").finish_non_exhaustive()
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.shared.close();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        lock(&self.queue)
+    }
+
+    fn close(&self) {
+        self.lock().closing = true;
+        self.wake.notify_one();
+    }
+}
+
+/// The lock, also after a panic: the queue is consistent between statements.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What the thread owns.
+struct Stream {
+    shared: Arc<Shared>,
+    database: Database,
+    limits: Limits,
+}
+
+impl Stream {
+    fn run(self) {
+        while let Some(mut batch) = self.next_batch() {
+            match self.commit(&mut batch) {
+                Ok(()) => {
+                    for done in batch.into_iter().filter_map(|item| item.done) {
+                        done(Ok(()));
+                    }
+                }
+                Err(error) => {
+                    self.fail(batch, error);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Waits until there is something to force, and takes a prefix of the queue within the limits.
+    /// `None` when the writer is closed and everything is written.
+    fn next_batch(&self) -> Option<Vec<Item>> {
+        let mut queue = self.shared.lock();
+        loop {
+            if queue.closing && queue.items.is_empty() {
+                return None;
+            }
+            let lazy_full = queue.items.len() >= self.limits.lazy_submissions_max;
+            if queue.awaited > 0 || queue.closing || lazy_full {
+                break;
+            }
+            queue = self.shared.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+        let mut batch = Vec::new();
+        let mut bytes = 0_usize;
+        while let Some(item) = queue.items.front() {
+            bytes = bytes.saturating_add(item.size_bytes);
+            let full = batch.len() >= self.limits.batch_submissions_max
+                || bytes > self.limits.batch_bytes_max;
+            if full && !batch.is_empty() {
+                break;
+            }
+            let item = queue.items.pop_front().expect("the front was just seen");
+            queue.awaited -= usize::from(item.done.is_some());
+            batch.push(item);
+        }
+        Some(batch)
+    }
+
+    /// Runs the writes of `batch` in one transaction and forces it.
+    fn commit(&self, batch: &mut [Item]) -> Result<(), StorageError> {
+        let writes: Vec<Write> = batch.iter_mut().filter_map(|item| item.write.take()).collect();
+        if writes.is_empty() {
+            return Ok(());
+        }
+        let count = writes.len();
+        let bytes: usize = batch.iter().map(|item| item.size_bytes).sum();
+        let started = Instant::now();
+        // A panic in one write must not leave the others waiting forever.
+        let committed = catch_unwind(AssertUnwindSafe(|| {
+            let txn = self.database.begin_write()?;
+            for write in writes {
+                write(&txn)?;
+            }
+            let forcing = Instant::now();
+            txn.commit()?;
+            Ok::<_, StorageError>(forcing.elapsed())
+        }));
+        let forced = committed
+            .unwrap_or_else(|_| Err(StorageError::Corrupted("a write panicked".to_owned())))?;
+        metrics::histogram!("triumvir_storage_fsync_seconds").record(forced.as_secs_f64());
+        metrics::histogram!("triumvir_storage_commit_seconds")
+            .record(started.elapsed().as_secs_f64());
+        metrics::histogram!("triumvir_storage_batch_writes").record(count as f64);
+        metrics::histogram!("triumvir_storage_batch_bytes").record(bytes as f64);
+        metrics::counter!("triumvir_storage_commits_total").increment(1);
+        Ok(())
+    }
+
+    /// Fails `batch` and everything behind it, in order, then tells the watchers.
+    fn fail(&self, batch: Vec<Item>, error: StorageError) {
+        let error = WriteError::Failed(Arc::new(error));
+        let (items, watchers) = {
+            let mut queue = self.shared.lock();
+            queue.failed = Some(error.clone());
+            queue.awaited = 0;
+            (std::mem::take(&mut queue.items), std::mem::take(&mut queue.watchers))
+        };
+        for done in batch.into_iter().chain(items).filter_map(|item| item.done) {
+            done(Err(error.clone()));
+        }
+        for watcher in watchers {
+            watcher(error.clone());
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Starts and torments real processes.
