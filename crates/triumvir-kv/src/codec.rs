@@ -1,13 +1,13 @@
-//! The binary forms: what is accepted, the limits, and what is said about the rest. Rubbish gives an
-//! error, never a panic.
+//! The binary forms: what is accepted, the limits, and what is said about the rest. Rubbish gives
+//! an error, never a panic.
 //!
 //! Each form is one protobuf message whose first field is the version of the format, now 1; another
 //! version is refused. The messages are the structs of `records.rs`; as a schema:
 //!
 //! ```proto
 //! message Operations { uint32 version = 1; repeated Operation operations = 2; }
-//! message Operation  { bytes key = 1; oneof act { Value put = 2; Nothing delete = 3; Nothing get = 4;
-//!                      Add add = 5; Maybe expect = 6; } }
+//! message Operation  { bytes key = 1; oneof act { Value put = 2; Nothing delete = 3;
+//!                      Nothing get = 4; Add add = 5; Maybe expect = 6; } }
 //! message Value      { oneof kind { bytes bytes = 1; sint64 integer = 2; } }
 //! message Maybe      { Value value = 1; }
 //! message Add        { sint64 delta = 1; optional sint64 min = 2; optional sint64 max = 3; }

@@ -24,18 +24,19 @@ pub use self::step::{Event, Prepared, ReadStep, RecoverError, Step, Vote};
 /// - [`prepare`](Self::prepare) a branch. When the [`Step`] is [`Step::Prepared`], make its intent
 ///   durable and only then vote. After a restart, [`recover`](Self::recover) every branch that has
 ///   voted and not ended, before anything else.
-/// - When the outcome is known: [`commit`](Self::commit), then store the changes that it returns; or
-///   [`abort`](Self::abort); or [`release`](Self::release) for a READ voter.
-/// - After ends, cancellations and stores, call [`advance`](Self::advance). Only there are branches
+/// - When the outcome is known: [`commit`](Self::commit), then store the changes that it returns;
+///   or [`abort`](Self::abort); or [`release`](Self::release) for a READ voter.
+/// - After ends, cancellations and stores, call [`advance`](Self::advance), and do so before
+///   anything new is prepared: that is fairer to what waits. Only there are branches
 ///   that waited run, so that they never see a store without what was committed before them: a
 ///   committed branch keeps its locks until `advance` finds its changes in the storage.
 ///
 /// # Two phases
 ///
-/// A branch claims all keys that its operations name in one step, before any of them runs, and keeps
-/// all of them until its transaction has ended: strict two-phase locking. Committed transactions are
-/// therefore equivalent to running them one after the other in the order of their commits, as long
-/// as READ voters keep their shared locks until the outcome too.
+/// A branch claims all keys that its operations name in one step, before any of them runs, and
+/// keeps all of them until its transaction has ended: strict two-phase locking. Committed
+/// transactions are therefore equivalent to running them one after the other in the order of their
+/// commits, as long as READ voters keep their shared locks until the outcome too.
 ///
 /// # Wait-die
 ///
@@ -46,26 +47,26 @@ pub use self::step::{Event, Prepared, ReadStep, RecoverError, Step, Vote};
 /// held once it conflicts with none before it. One that conflicts with a claim of an older
 /// transaction, *held or waiting*, is not let in. Nobody ever overtakes.
 ///
-/// *No deadlock.* Every claim is older than each conflicting claim before it: so it was when it came,
-/// and queues change only by removal. Waiting is for conflicting claims before one's own only, so
-/// every transaction waits for younger ones only. The order is the same at all participants; hence
-/// no cycle of waits exists, across participants neither. (Letting an older newcomer overtake a
-/// younger waiter would break this: the waiter would then wait for its elder.)
+/// *No deadlock.* Every claim is older than each conflicting claim before it: so it was when it
+/// came, and queues change only by removal. Waiting is for conflicting claims before one's own
+/// only, so every transaction waits for younger ones only. The order is the same at all
+/// participants; hence no cycle of waits exists, across participants neither. (Letting an older
+/// newcomer overtake a younger waiter would break this: the waiter would then wait for its elder.)
 ///
-/// *No starvation.* A claim that waits is bypassed by nobody, and what is before it only shrinks, as
-/// transactions end. A transaction that is refused tries again under a new id with the age of its
-/// first attempt; once all older ones have ended, it is refused no more, for refusal takes an
-/// older one. This presumes that waits are not cut short: [`on_wait_expired`](Self::on_wait_expired)
-/// trades it for bounded waiting when a holder stays in doubt. The retry comes in behind those that
-/// came in between, but is still senior to them.
+/// *No starvation.* A claim that waits is bypassed by nobody, and what is before it only shrinks,
+/// as transactions end. A transaction that is refused tries again under a new id with the age of
+/// its first attempt; once all older ones have ended, it is refused no more, for refusal takes an
+/// older one. This presumes that waits are not cut short:
+/// [`on_wait_expired`](Self::on_wait_expired) trades it for bounded waiting when a holder stays in
+/// doubt. The retry comes in behind those that came in between, but is still senior to them.
 ///
 /// # Reads outside transactions
 ///
-/// A key that a prepared branch will change cannot be read before that branch has ended, because its
-/// client may already know that it is committed. Such reads wait; no transaction ever waits for
-/// them. `advance` looks at them before it runs the next branch, so a read of one key gets in between
-/// any two writers; a read of many keys may wait as long as at every moment one of them is about to
-/// change.
+/// A key that a prepared branch will change cannot be read before that branch has ended, because
+/// its client may already know that it is committed. Such reads wait; no transaction ever waits for
+/// them. `advance` looks at them before it runs the next branch, so a read of one key gets in
+/// between any two writers; a read of many keys may wait as long as at every moment one of them is
+/// about to change.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Engine {
     branches: BTreeMap<TxnId, Branch>,
@@ -90,9 +91,9 @@ impl Engine {
 
     /// Takes the locks of a branch and runs its operations, or lets it wait, or refuses it.
     ///
-    /// A branch that is refused has left no trace. Asked again about a branch that waits, the answer
-    /// is that it waits; about one that has voted: [`Step::Standing`]. That the operations are the
-    /// same is for the caller to know.
+    /// A branch that is refused has left no trace. Asked again about a branch that waits, the
+    /// answer is that it waits; about one that has voted: [`Step::Standing`]. That the operations
+    /// are the same is for the caller to know.
     ///
     /// # Errors
     ///
@@ -158,8 +159,8 @@ impl Engine {
         Ok(())
     }
 
-    /// The transaction is committed. Returns what the caller has to store, whole and at once; `None`
-    /// if no branch stands here, or not any more.
+    /// The transaction is committed. Returns what the caller has to store, whole and at once, and
+    /// before what later commits return; `None` if no branch stands here, or not any more.
     ///
     /// The locks go when a later [`advance`](Self::advance) finds the changes in the storage (at
     /// once, if nothing is changed). Once more returns the same changes until then.
@@ -232,8 +233,8 @@ impl Engine {
         waiting
     }
 
-    /// A branch has waited long enough: it ends, refused with [`Refusal::Busy`]. `None`, and nothing
-    /// happens, if it does not wait for a lock any more.
+    /// A branch has waited long enough: it ends, refused with [`Refusal::Busy`]. `None`, and
+    /// nothing happens, if it does not wait for a lock any more.
     pub fn on_wait_expired(&mut self, txn: TxnId) -> Option<Refusal> {
         let branch = self.branches.get(&txn)?;
         let (key, holder) = match branch.phase {
@@ -278,8 +279,9 @@ impl Engine {
         (!matches!(branch.phase, Phase::Waiting(_))).then_some(holder)
     }
 
-    /// A read outside a transaction. Ready: read all `keys` from the storage before anything else is
-    /// stored there. Waiting: a later [`advance`](Self::advance) says when, and then the same holds.
+    /// A read outside a transaction. Ready: read all `keys` from the storage before anything else
+    /// is stored there. Waiting: a later [`advance`](Self::advance) says when, and then the same
+    /// holds.
     ///
     /// `reader` is a number of the caller's choice; another read under the same one replaces it.
     pub fn read(&mut self, reader: u64, keys: impl IntoIterator<Item = Key>) -> ReadStep {

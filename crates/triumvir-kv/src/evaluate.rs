@@ -1,4 +1,5 @@
-//! Runs the operations of a branch that holds its locks. Changes nothing: it says what would change.
+//! Runs the operations of a branch that holds its locks. Changes nothing: it says what would
+//! change.
 
 use crate::codec::{ENTRY_OVERHEAD_BYTES, RESULTS_BYTES_MAX};
 use crate::{
@@ -17,8 +18,8 @@ impl<E> From<Refusal> for Halt<E> {
     }
 }
 
-/// Runs `operations` in order over what `storage` shows, each seeing those before it. The first that
-/// cannot be done refuses the whole.
+/// Runs `operations` in order over what `storage` shows, each seeing those before it. The first
+/// that cannot be done refuses the whole.
 pub(crate) fn evaluate<S: Storage>(
     storage: &S,
     operations: &Operations,

@@ -7,8 +7,8 @@ use crate::{Age, Changes, Key, LockMode, LockSet, Vote};
 /// Everything that a branch needs to stand again after a restart. It is durable before the vote
 /// leaves.
 ///
-/// Keys that are changed are locked exclusively, keys that were only read are locked shared, so that
-/// no intent can hold a change without its lock.
+/// Keys that are changed are locked exclusively, keys that were only read are locked shared, so
+/// that no intent can hold a change without its lock.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Intent {
     age: Age,

@@ -1,13 +1,13 @@
 //! The sans-io key-value resource: operations, strict two-phase locks, wait-die.
 //!
-//! A participant that keeps its own data runs an [`Engine`]. It takes the [`Operations`] of a branch,
-//! locks the keys that they name, runs them against the committed state behind [`Storage`], and says
-//! what has to be made durable before the vote: an [`Intent`], which holds the changes and the locks.
-//! It never writes storage; the caller stores the [`Changes`] that a commit returns.
+//! A participant that keeps its own data runs an [`Engine`]. It takes the [`Operations`] of a
+//! branch, locks the keys that they name, runs them against the committed state behind [`Storage`],
+//! and says what has to be made durable before the vote: an [`Intent`], which holds the changes and
+//! the locks. It never writes storage; the caller stores the [`Changes`] that a commit returns.
 //!
 //! Production and simulation run this same code, so nothing here does I/O: no async, clock,
-//! randomness, log line or serde; state is `Clone + Debug + Eq + Hash` over ordered collections. The
-//! binary formats ([`Operations::encode`], [`Results::encode`], [`Intent::encode`],
+//! randomness, log line or serde; state is `Clone + Debug + Eq + Hash` over ordered collections.
+//! The binary formats ([`Operations::encode`], [`Results::encode`], [`Intent::encode`],
 //! [`Value::encode`]) are protobuf messages with a version, described in `codec.rs`.
 //!
 //! How conflicts are settled, and why nothing deadlocks or starves: [`Engine`].

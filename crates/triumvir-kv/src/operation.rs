@@ -69,7 +69,8 @@ impl Operation {
     }
 }
 
-/// All operations of one transaction on one branch. Within the limits of the codec, by construction.
+/// All operations of one transaction on one branch. Within the limits of the codec, by
+/// construction.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Operations(Arc<[Operation]>);
 

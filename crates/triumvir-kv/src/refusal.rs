@@ -108,7 +108,8 @@ impl Refusal {
         }
     }
 
-    /// Whether the same operations may succeed in a new transaction of the same [`Age`](crate::Age).
+    /// Whether the same operations may succeed in a new transaction of the same
+    /// [`Age`](crate::Age).
     pub fn is_retryable(&self) -> bool {
         self.code().is_retryable()
     }
@@ -145,7 +146,8 @@ impl From<CodecError> for Refusal {
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $text:literal, retryable: $retryable:literal;)*) => {
-        /// The stable words for refusals. They appear on the wire: a word never changes its meaning.
+        /// The stable words for refusals. They appear on the wire: a word never changes its
+        /// meaning.
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
         pub enum RefusalCode {
             $($(#[$doc])* $name,)*

@@ -95,13 +95,13 @@ where
         }
     }
 
-    async fn next_response(
-        &mut self,
-    ) -> Result<Option<StreamAppendResult<TypeConfig>>, CallError> {
+    async fn next_response(&mut self) -> Result<Option<StreamAppendResult<TypeConfig>>, CallError> {
         loop {
             let now = Instant::now();
-            let deadline =
-                self.unanswered.front().map_or(now + IDLE, |sent| *sent + self.peer.append_timeout);
+            let deadline = self
+                .unanswered
+                .front()
+                .map_or(now + IDLE, |sent| *sent + self.peer.append_timeout);
             tokio::select! {
                 biased;
                 response = self.responses.message() => {
@@ -182,22 +182,28 @@ pub(crate) fn request_from(
 pub(crate) fn result(result: StreamAppendResult<TypeConfig>) -> v1::AppendResponse {
     use v1::append_response::{Matched, Result};
     let result = match result {
-        Ok(last) => Result::Matched(Matched { last: last.as_ref().map(codec::log_id) }),
+        Ok(last) => Result::Matched(Matched {
+            last: last.as_ref().map(codec::log_id),
+        }),
         Err(StreamAppendError::Conflict(at)) => Result::Conflict(codec::log_id(&at)),
         Err(StreamAppendError::HigherVote(vote)) => Result::HigherVote(codec::vote(&vote)),
     };
-    v1::AppendResponse { result: Some(result) }
+    v1::AppendResponse {
+        result: Some(result),
+    }
 }
 
 pub(crate) fn result_from(
     response: v1::AppendResponse,
 ) -> Result<StreamAppendResult<TypeConfig>, DecodeError> {
     use v1::append_response::Result;
-    Ok(match response.result.ok_or(DecodeError::Missing("result"))? {
-        Result::Matched(matched) => Ok(matched.last.map(codec::log_id_from)),
-        Result::Conflict(at) => Err(StreamAppendError::Conflict(codec::log_id_from(at))),
-        Result::HigherVote(vote) => {
-            Err(StreamAppendError::HigherVote(codec::vote_from(Some(vote))?))
-        }
-    })
+    Ok(
+        match response.result.ok_or(DecodeError::Missing("result"))? {
+            Result::Matched(matched) => Ok(matched.last.map(codec::log_id_from)),
+            Result::Conflict(at) => Err(StreamAppendError::Conflict(codec::log_id_from(at))),
+            Result::HigherVote(vote) => {
+                Err(StreamAppendError::HigherVote(codec::vote_from(Some(vote))?))
+            }
+        },
+    )
 }

@@ -21,23 +21,53 @@ pub(crate) enum DecodeError {
 }
 
 pub(crate) fn vote(vote: &Vote) -> v1::RaftVote {
-    let LeaderId { term, node_id: node } = vote.leader_id;
-    v1::RaftVote { term, node, granted: vote.committed }
+    let LeaderId {
+        term,
+        node_id: node,
+    } = vote.leader_id;
+    v1::RaftVote {
+        term,
+        node,
+        granted: vote.committed,
+    }
 }
 
 pub(crate) fn vote_from(vote: Option<v1::RaftVote>) -> Result<Vote, DecodeError> {
-    let v1::RaftVote { term, node, granted } = vote.ok_or(DecodeError::Missing("vote"))?;
-    Ok(Vote { leader_id: LeaderId { term, node_id: node }, committed: granted })
+    let v1::RaftVote {
+        term,
+        node,
+        granted,
+    } = vote.ok_or(DecodeError::Missing("vote"))?;
+    Ok(Vote {
+        leader_id: LeaderId {
+            term,
+            node_id: node,
+        },
+        committed: granted,
+    })
 }
 
 pub(crate) fn log_id(id: &LogId) -> v1::RaftLogId {
-    let LeaderId { term, node_id: node } = id.leader_id;
-    v1::RaftLogId { term, node, index: id.index }
+    let LeaderId {
+        term,
+        node_id: node,
+    } = id.leader_id;
+    v1::RaftLogId {
+        term,
+        node,
+        index: id.index,
+    }
 }
 
 pub(crate) fn log_id_from(id: v1::RaftLogId) -> LogId {
     let v1::RaftLogId { term, node, index } = id;
-    LogId { leader_id: LeaderId { term, node_id: node }, index }
+    LogId {
+        leader_id: LeaderId {
+            term,
+            node_id: node,
+        },
+        index,
+    }
 }
 
 pub(crate) fn entry(entry: Entry) -> v1::RaftEntry {
@@ -47,7 +77,10 @@ pub(crate) fn entry(entry: Entry) -> v1::RaftEntry {
         EntryPayload::Normal(Data(data)) => Payload::Data(data),
         EntryPayload::Membership(members) => Payload::Membership(membership(&members)),
     };
-    v1::RaftEntry { id: Some(log_id(&entry.log_id)), payload: Some(payload) }
+    v1::RaftEntry {
+        id: Some(log_id(&entry.log_id)),
+        payload: Some(payload),
+    }
 }
 
 pub(crate) fn entry_from(entry: v1::RaftEntry) -> Result<Entry, DecodeError> {
@@ -58,7 +91,10 @@ pub(crate) fn entry_from(entry: v1::RaftEntry) -> Result<Entry, DecodeError> {
         Payload::Data(data) => EntryPayload::Normal(Data(data)),
         Payload::Membership(members) => EntryPayload::Membership(membership_from(members)?),
     };
-    Ok(Entry { log_id: log_id_from(id), payload })
+    Ok(Entry {
+        log_id: log_id_from(id),
+        payload,
+    })
 }
 
 /// Decodes consecutive entries.
@@ -66,24 +102,24 @@ pub(crate) fn entries_from(
     previous: Option<&LogId>,
     entries: Vec<v1::RaftEntry>,
 ) -> Result<Vec<Entry>, DecodeError> {
-    let mut expected = previous.map_or(0, |previous| previous.index + 1);
-    let mut decoded = Vec::with_capacity(entries.len());
-    for raw in entries {
+    let first = previous.map_or(0, |previous| previous.index.saturating_add(1));
+    let decode = |(expected, raw)| {
         let entry = entry_from(raw)?;
-        if entry.log_id.index != expected {
-            return Err(DecodeError::Malformed("order of entries"));
+        match entry.log_id.index == expected {
+            true => Ok(entry),
+            false => Err(DecodeError::Malformed("order of entries")),
         }
-        expected += 1;
-        decoded.push(entry);
-    }
-    Ok(decoded)
+    };
+    (first..).zip(entries).map(decode).collect()
 }
 
 pub(crate) fn membership(membership: &Membership) -> v1::RaftMembership {
     let voters = membership
         .get_joint_config()
         .iter()
-        .map(|set| v1::RaftVoters { nodes: set.iter().copied().collect() })
+        .map(|set| v1::RaftVoters {
+            nodes: set.iter().copied().collect(),
+        })
         .collect();
     let members = membership
         .nodes()
@@ -97,11 +133,25 @@ pub(crate) fn membership(membership: &Membership) -> v1::RaftMembership {
 }
 
 pub(crate) fn membership_from(membership: v1::RaftMembership) -> Result<Membership, DecodeError> {
-    let voters: Vec<BTreeSet<u64>> =
-        membership.voters.into_iter().map(|set| set.nodes.into_iter().collect()).collect();
+    let voters: Vec<BTreeSet<u64>> = membership
+        .voters
+        .into_iter()
+        .map(|set| set.nodes.into_iter().collect())
+        .collect();
     let mut members = BTreeMap::new();
-    for v1::RaftMember { node, address, disk } in membership.members {
-        members.insert(node, Member { address, disk: disk_from(&disk)? });
+    for v1::RaftMember {
+        node,
+        address,
+        disk,
+    } in membership.members
+    {
+        members.insert(
+            node,
+            Member {
+                address,
+                disk: disk_from(&disk)?,
+            },
+        );
     }
     // A node that was never initialised has no voters at all, which openraft's checks refuse.
     if voters.is_empty() && members.is_empty() {
@@ -111,14 +161,20 @@ pub(crate) fn membership_from(membership: v1::RaftMembership) -> Result<Membersh
 }
 
 pub(crate) fn disk(disk: u128) -> Bytes {
-    if disk == 0 { Bytes::new() } else { Bytes::copy_from_slice(&disk.to_be_bytes()) }
+    if disk == 0 {
+        Bytes::new()
+    } else {
+        Bytes::copy_from_slice(&disk.to_be_bytes())
+    }
 }
 
 pub(crate) fn disk_from(disk: &[u8]) -> Result<u128, DecodeError> {
     if disk.is_empty() {
         return Ok(0);
     }
-    let disk = disk.try_into().map_err(|_| DecodeError::Malformed("disk id"))?;
+    let disk = disk
+        .try_into()
+        .map_err(|_| DecodeError::Malformed("disk id"))?;
     Ok(u128::from_be_bytes(disk))
 }
 
@@ -130,9 +186,7 @@ pub(crate) fn snapshot_meta(meta: &SnapshotMeta) -> v1::RaftSnapshotMeta {
     }
 }
 
-pub(crate) fn snapshot_meta_from(
-    meta: v1::RaftSnapshotMeta,
-) -> Result<SnapshotMeta, DecodeError> {
+pub(crate) fn snapshot_meta_from(meta: v1::RaftSnapshotMeta) -> Result<SnapshotMeta, DecodeError> {
     let members = meta.membership.ok_or(DecodeError::Missing("membership"))?;
     Ok(SnapshotMeta {
         last_log_id: meta.last.map(log_id_from),
@@ -161,11 +215,20 @@ mod tests {
     use super::*;
 
     fn id(index: u64) -> LogId {
-        LogId { leader_id: LeaderId { term: 3, node_id: 2 }, index }
+        LogId {
+            leader_id: LeaderId {
+                term: 3,
+                node_id: 2,
+            },
+            index,
+        }
     }
 
     fn members() -> Membership {
-        let member = |disk| Member { address: format!("host{disk}:1"), disk };
+        let member = |disk| Member {
+            address: format!("host{disk}:1"),
+            disk,
+        };
         let nodes = BTreeMap::from([(1, member(0)), (2, member(u128::MAX)), (3, member(9))]);
         Membership::new(vec![BTreeSet::from([1, 2]), BTreeSet::from([2])], nodes).unwrap()
     }
@@ -178,7 +241,10 @@ mod tests {
             EntryPayload::Normal(Data(Bytes::new())),
             EntryPayload::Membership(members()),
         ] {
-            let original = Entry { log_id: id(7), payload };
+            let original = Entry {
+                log_id: id(7),
+                payload,
+            };
             let stored_entry = Bytes::from(to_store(&entry(original.clone())));
             let read = entry_from(stored("entry", stored_entry).unwrap()).unwrap();
             assert_eq!(read, original);
@@ -200,7 +266,12 @@ mod tests {
 
     #[test]
     fn a_gap_between_entries_is_refused() {
-        let raw = |index| entry(Entry { log_id: id(index), payload: EntryPayload::Blank });
+        let raw = |index| {
+            entry(Entry {
+                log_id: id(index),
+                payload: EntryPayload::Blank,
+            })
+        };
         assert!(entries_from(Some(&id(4)), vec![raw(5), raw(6)]).is_ok());
         assert!(entries_from(Some(&id(4)), vec![raw(6)]).is_err());
         assert!(entries_from(None, vec![raw(0), raw(2)]).is_err());
@@ -209,7 +280,10 @@ mod tests {
     #[test]
     fn a_voter_without_a_member_is_refused() {
         let voters = vec![v1::RaftVoters { nodes: vec![1] }];
-        let broken = v1::RaftMembership { voters, members: Vec::new() };
+        let broken = v1::RaftMembership {
+            voters,
+            members: Vec::new(),
+        };
         assert!(membership_from(broken).is_err());
     }
 }

@@ -100,7 +100,9 @@ impl Config {
             allow_log_reversion: Some(false),
             ..openraft::Config::default()
         };
-        config.validate().map_err(|error| StartError::Config { reason: error.to_string() })
+        config.validate().map_err(|error| StartError::Config {
+            reason: error.to_string(),
+        })
     }
 }
 

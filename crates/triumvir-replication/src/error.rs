@@ -33,7 +33,9 @@ pub enum StartError {
 
 impl From<DecodeError> for StartError {
     fn from(error: DecodeError) -> Self {
-        Self::Corrupted { reason: error.to_string() }
+        Self::Corrupted {
+            reason: error.to_string(),
+        }
     }
 }
 

@@ -32,9 +32,7 @@ use openraft_macros as _;
 use openraft_rt as _;
 
 pub use config::{Config, Dial};
-pub use error::{
-    InitializeError, MembershipError, ReadError, StartError, Stopped, TransferError,
-};
+pub use error::{InitializeError, MembershipError, ReadError, StartError, Stopped, TransferError};
 pub use machine::{AppliedEntry, MachineEvent};
 pub use proposal::{Outcome, Proposal};
 pub use replica::{Replica, is_pristine};

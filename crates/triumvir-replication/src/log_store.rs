@@ -50,7 +50,9 @@ struct Log {
 
 impl Log {
     fn first(&self) -> u64 {
-        self.entries.front().map_or_else(|| self.next(), |entry| entry.log_id.index)
+        self.entries
+            .front()
+            .map_or_else(|| self.next(), |entry| entry.log_id.index)
     }
 
     /// The index that the next append must start with.
@@ -59,7 +61,10 @@ impl Log {
     }
 
     fn last(&self) -> Option<LogId> {
-        self.entries.back().map(|entry| entry.log_id).or(self.purged)
+        self.entries
+            .back()
+            .map(|entry| entry.log_id)
+            .or(self.purged)
     }
 
     /// The entries of `start..end` that exist.
@@ -98,7 +103,10 @@ impl LogStore {
             }
             log.entries.push_back(entry);
         }
-        Ok(Self { log: Arc::new(Mutex::new(log)), writer })
+        Ok(Self {
+            log: Arc::new(Mutex::new(log)),
+            writer,
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, Log> {
@@ -115,11 +123,16 @@ impl RaftLogStorage<TypeConfig> for LogStore {
 
     async fn get_log_state(&mut self) -> Result<LogState, io::Error> {
         let log = self.lock();
-        Ok(LogState { last_purged_log_id: log.purged, last_log_id: log.last() })
+        Ok(LogState {
+            last_purged_log_id: log.purged,
+            last_log_id: log.last(),
+        })
     }
 
     async fn get_log_reader(&mut self) -> LogReader {
-        LogReader { log: self.log.clone() }
+        LogReader {
+            log: self.log.clone(),
+        }
     }
 
     async fn save_vote(&mut self, vote: &Vote) -> Result<(), io::Error> {
@@ -130,7 +143,10 @@ impl RaftLogStorage<TypeConfig> for LogStore {
             move |txn| RaftLog::new(GROUP).put_vote(txn, &value),
             move |result| drop(sender.send(result)),
         );
-        durable.await.map_err(io::Error::other)?.map_err(write_failed)?;
+        durable
+            .await
+            .map_err(io::Error::other)?
+            .map_err(write_failed)?;
         self.lock().vote = Some(*vote);
         Ok(())
     }
@@ -139,9 +155,10 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         let mut log = self.lock();
         log.committed = committed;
         let value = committed.map(|id| codec::to_store(&codec::log_id(&id)));
-        self.writer.submit_lazy(value.as_ref().map_or(0, Vec::len), move |txn| {
-            RaftLog::new(GROUP).put_committed(txn, value.as_deref())
-        });
+        self.writer
+            .submit_lazy(value.as_ref().map_or(0, Vec::len), move |txn| {
+                RaftLog::new(GROUP).put_committed(txn, value.as_deref())
+            });
         Ok(())
     }
 
@@ -189,16 +206,25 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     async fn truncate_after(&mut self, last: Option<LogId>) -> Result<(), io::Error> {
         let first = last.map_or(0, |last| last.index + 1);
         let mut log = self.lock();
-        while log.entries.back().is_some_and(|entry| entry.log_id.index >= first) {
+        while log
+            .entries
+            .back()
+            .is_some_and(|entry| entry.log_id.index >= first)
+        {
             log.entries.pop_back();
         }
-        self.writer.submit_lazy(0, move |txn| RaftLog::new(GROUP).truncate_from(txn, first));
+        self.writer
+            .submit_lazy(0, move |txn| RaftLog::new(GROUP).truncate_from(txn, first));
         Ok(())
     }
 
     async fn purge(&mut self, last: LogId) -> Result<(), io::Error> {
         let mut log = self.lock();
-        while log.entries.front().is_some_and(|entry| entry.log_id.index <= last.index) {
+        while log
+            .entries
+            .front()
+            .is_some_and(|entry| entry.log_id.index <= last.index)
+        {
             log.entries.pop_front();
         }
         log.purged = log.purged.max(Some(last));

@@ -11,9 +11,7 @@ use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::snapshots::Snapshots;
-use crate::types::{
-    Data, Entry, LogId, Snapshot, SnapshotMeta, StoredMembership, TypeConfig,
-};
+use crate::types::{Data, Entry, LogId, Snapshot, SnapshotMeta, StoredMembership, TypeConfig};
 
 /// How many entries one [`MachineEvent::Apply`] holds at most.
 const APPLY_ENTRIES_MAX: usize = 1024;
@@ -70,7 +68,12 @@ pub(crate) struct MachineProxy {
 impl MachineProxy {
     pub(crate) fn new(events: mpsc::Sender<MachineEvent>, snapshots: Snapshots) -> Self {
         let membership = StoredMembership::default();
-        Self { events, snapshots, applied: None, membership }
+        Self {
+            events,
+            snapshots,
+            applied: None,
+            membership,
+        }
     }
 
     async fn send(&self, event: MachineEvent) -> io::Result<()> {
@@ -79,7 +82,12 @@ impl MachineProxy {
 
     /// Has `batch` applied, then answers the proposers.
     async fn apply_batch(&mut self, batch: &mut Batch) -> io::Result<()> {
-        let Batch { entries, responders, last, membership } = std::mem::take(batch);
+        let Batch {
+            entries,
+            responders,
+            last,
+            membership,
+        } = std::mem::take(batch);
         if !entries.is_empty() {
             let (done, applied) = oneshot::channel();
             self.send(MachineEvent::Apply { entries, done }).await?;
@@ -96,7 +104,10 @@ impl MachineProxy {
     }
 
     fn meta(&self) -> SnapshotMeta {
-        SnapshotMeta { last_log_id: self.applied, last_membership: self.membership.clone() }
+        SnapshotMeta {
+            last_log_id: self.applied,
+            last_membership: self.membership.clone(),
+        }
     }
 }
 
@@ -116,7 +127,10 @@ impl Batch {
         match entry.payload {
             EntryPayload::Blank => {}
             EntryPayload::Normal(Data(data)) => {
-                self.entries.push(AppliedEntry { index: entry.log_id.index, data });
+                self.entries.push(AppliedEntry {
+                    index: entry.log_id.index,
+                    data,
+                });
             }
             EntryPayload::Membership(members) => {
                 self.membership = Some(StoredMembership::new(Some(entry.log_id), members));
@@ -126,7 +140,10 @@ impl Batch {
 }
 
 fn owner_gone() -> io::Error {
-    io::Error::new(io::ErrorKind::BrokenPipe, "the owner of the replicated state is gone")
+    io::Error::new(
+        io::ErrorKind::BrokenPipe,
+        "the owner of the replicated state is gone",
+    )
 }
 
 impl RaftStateMachine<TypeConfig> for MachineProxy {
@@ -160,7 +177,11 @@ impl RaftStateMachine<TypeConfig> for MachineProxy {
         let (reply, state) = oneshot::channel();
         // If the owner is gone, the builder finds `reply` dropped.
         let _ = self.send(MachineEvent::Snapshot { reply }).await;
-        Builder { meta: self.meta(), state: Some(state), snapshots: self.snapshots.clone() }
+        Builder {
+            meta: self.meta(),
+            state: Some(state),
+            snapshots: self.snapshots.clone(),
+        }
     }
 
     async fn install_snapshot(
@@ -171,7 +192,12 @@ impl RaftStateMachine<TypeConfig> for MachineProxy {
         self.snapshots.save(meta, &snapshot).await?;
         let (done, installed) = oneshot::channel();
         let index = meta.last_log_id.map_or(0, |last| last.index);
-        self.send(MachineEvent::Install { index, state: snapshot, done }).await?;
+        self.send(MachineEvent::Install {
+            index,
+            state: snapshot,
+            done,
+        })
+        .await?;
         installed.await.map_err(|_| owner_gone())?;
         self.applied = meta.last_log_id;
         self.membership = meta.last_membership.clone();
@@ -198,6 +224,9 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
         let state = self.state.take().ok_or_else(owner_gone)?;
         let snapshot = state.await.map_err(|_| owner_gone())?;
         self.snapshots.save(&self.meta, &snapshot).await?;
-        Ok(Snapshot { meta: self.meta.clone(), snapshot })
+        Ok(Snapshot {
+            meta: self.meta.clone(),
+            snapshot,
+        })
     }
 }

@@ -17,7 +17,11 @@ impl Replica {
     ///
     /// See [`MembershipError`].
     pub async fn add_learner(&self, node: u64, member: Member) -> Result<(), MembershipError> {
-        self.change(ChangeMembers::AddNodes(BTreeMap::from([(node, member)])), true).await
+        self.change(
+            ChangeMembers::AddNodes(BTreeMap::from([(node, member)])),
+            true,
+        )
+        .await
     }
 
     /// Makes the learner `node` a voter.
@@ -26,7 +30,8 @@ impl Replica {
     ///
     /// See [`MembershipError`].
     pub async fn promote(&self, node: u64) -> Result<(), MembershipError> {
-        self.change(ChangeMembers::AddVoterIds(BTreeSet::from([node])), true).await
+        self.change(ChangeMembers::AddVoterIds(BTreeSet::from([node])), true)
+            .await
     }
 
     /// Makes exactly `voters` the voters; all of them must be members. Voters that are left out
@@ -40,7 +45,8 @@ impl Replica {
         voters: BTreeSet<u64>,
         keep: bool,
     ) -> Result<(), MembershipError> {
-        self.change(ChangeMembers::ReplaceAllVoters(voters), keep).await
+        self.change(ChangeMembers::ReplaceAllVoters(voters), keep)
+            .await
     }
 
     /// Removes `node`, voter or learner. Its id must never come back with another disk.
@@ -65,10 +71,19 @@ impl Replica {
     pub async fn set_address(&self, node: u64, address: String) -> Result<(), MembershipError> {
         let members = self.members();
         let Some(member) = members.member(node) else {
-            return Err(MembershipError::Refused { reason: format!("{node} is not a member") });
+            return Err(MembershipError::Refused {
+                reason: format!("{node} is not a member"),
+            });
         };
-        let member = Member { address, disk: member.disk };
-        self.change(ChangeMembers::SetNodes(BTreeMap::from([(node, member)])), true).await
+        let member = Member {
+            address,
+            disk: member.disk,
+        };
+        self.change(
+            ChangeMembers::SetNodes(BTreeMap::from([(node, member)])),
+            true,
+        )
+        .await
     }
 
     async fn change(
@@ -83,15 +98,17 @@ impl Replica {
     }
 }
 
-fn membership_error(
-    error: RaftError<TypeConfig, ClientWriteError<TypeConfig>>,
-) -> MembershipError {
+fn membership_error(error: RaftError<TypeConfig, ClientWriteError<TypeConfig>>) -> MembershipError {
     match error {
-        RaftError::APIError(ClientWriteError::ForwardToLeader(to)) => {
-            MembershipError::NotLeader { leader: to.leader_id }
-        }
+        RaftError::APIError(ClientWriteError::ForwardToLeader(to)) => MembershipError::NotLeader {
+            leader: to.leader_id,
+        },
         RaftError::APIError(ClientWriteError::LogEntryDiscarded(_)) => MembershipError::Unknown,
-        RaftError::APIError(refused) => MembershipError::Refused { reason: refused.to_string() },
-        RaftError::Fatal(fatal) => MembershipError::Stopped { reason: fatal.to_string() },
+        RaftError::APIError(refused) => MembershipError::Refused {
+            reason: refused.to_string(),
+        },
+        RaftError::Fatal(fatal) => MembershipError::Stopped {
+            reason: fatal.to_string(),
+        },
     }
 }

@@ -54,7 +54,13 @@ impl Network {
     fn peer(&self, target: u64, member: &Member, heartbeat: bool) -> Peer {
         self.peers.add_member(target, member);
         let (peers, node) = (self.peers.clone(), self.node);
-        Peer { peers, node, target, append_timeout: self.append_timeout, heartbeat }
+        Peer {
+            peers,
+            node,
+            target,
+            append_timeout: self.append_timeout,
+            heartbeat,
+        }
     }
 }
 
@@ -113,7 +119,12 @@ impl Peer {
         };
         if timed_out {
             let (id, target) = (self.node, self.target);
-            RPCError::Timeout(Timeout { action, id, target, timeout })
+            RPCError::Timeout(Timeout {
+                action,
+                id,
+                target,
+                timeout,
+            })
         } else {
             let reason = format!("node {}: {error}", self.target);
             RPCError::Unreachable(Unreachable::from_string(reason))
@@ -125,10 +136,7 @@ impl Peer {
         &self,
         limit: Duration,
         message: M,
-        send: impl AsyncFnOnce(
-            ReplicationClient<Channel>,
-            Request<M>,
-        ) -> Result<Response<R>, Status>,
+        send: impl AsyncFnOnce(ReplicationClient<Channel>, Request<M>) -> Result<Response<R>, Status>,
     ) -> Result<R, CallError> {
         let client = self.client()?;
         let mut request = Request::new(message);
@@ -145,8 +153,9 @@ impl Peer {
         limit: Duration,
     ) -> Result<StreamAppendResult<TypeConfig>, CallError> {
         let message = append_stream::request(request, self.envelope());
-        let response =
-            self.call(limit, message, async |mut client, request| client.append(request).await);
+        let response = self.call(limit, message, async |mut client, request| {
+            client.append(request).await
+        });
         Ok(append_stream::result_from(response.await?)?)
     }
 

@@ -58,7 +58,10 @@ impl Peers {
             node: config.node,
             connect_timeout: config.connect_timeout,
             dial: config.dial.clone(),
-            state: Mutex::new(State { overrides, ..State::default() }),
+            state: Mutex::new(State {
+                overrides,
+                ..State::default()
+            }),
         }
     }
 
@@ -72,7 +75,9 @@ impl Peers {
         let mut state = self.lock();
         state.members = members.voters.clone();
         state.members.extend(members.learners.clone());
-        let State { members, channels, .. } = &mut *state;
+        let State {
+            members, channels, ..
+        } = &mut *state;
         channels.retain(|node, _| members.contains_key(node));
     }
 
@@ -83,7 +88,11 @@ impl Peers {
 
     /// What every request to `node` starts with.
     pub(crate) fn envelope(&self, node: u64) -> v1::ReplicaEnvelope {
-        let disk = self.lock().members.get(&node).map_or(0, |member| member.disk);
+        let disk = self
+            .lock()
+            .members
+            .get(&node)
+            .map_or(0, |member| member.disk);
         v1::ReplicaEnvelope {
             format: FORMAT,
             cluster: self.cluster.clone(),
@@ -109,7 +118,11 @@ impl Peers {
             _ => {
                 let channel = self.open(&address).map_err(|source| {
                     let address = address.clone();
-                    DialError::Address { node, address, source }
+                    DialError::Address {
+                        node,
+                        address,
+                        source,
+                    }
                 })?;
                 state.channels.insert(node, (address, channel.clone()));
                 channel
@@ -147,6 +160,8 @@ impl Peers {
 
 impl fmt::Debug for Peers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Peers").field("node", &self.node).finish_non_exhaustive()
+        f.debug_struct("Peers")
+            .field("node", &self.node)
+            .finish_non_exhaustive()
     }
 }

@@ -70,18 +70,18 @@ impl Future for Proposal {
     }
 }
 
-fn outcome(
-    result: Result<ClientWriteResult<TypeConfig>, oneshot::error::RecvError>,
-) -> Outcome {
+fn outcome(result: Result<ClientWriteResult<TypeConfig>, oneshot::error::RecvError>) -> Outcome {
     match result {
-        Ok(Ok(response)) => Outcome::Applied { index: response.log_id.index },
+        Ok(Ok(response)) => Outcome::Applied {
+            index: response.log_id.index,
+        },
         Ok(Err(ClientWriteError::ForwardToLeader(to))) => Outcome::NotLeader {
             leader: to.leader_id,
             address: to.leader_node.map(|member| member.address),
         },
-        Ok(Err(ClientWriteError::LogEntryDiscarded(to))) => {
-            Outcome::Unknown { leader: to.leader_id }
-        }
+        Ok(Err(ClientWriteError::LogEntryDiscarded(to))) => Outcome::Unknown {
+            leader: to.leader_id,
+        },
         // Neither is an answer to a plain proposal; should one come, it claims nothing.
         Ok(Err(
             ClientWriteError::ChangeMembershipError(_) | ClientWriteError::PreconditionFailed(_),

@@ -49,12 +49,14 @@ pub struct Replica {
     config: Arc<Config>,
     leadership: watch::Receiver<Leadership>,
     members: watch::Receiver<Members>,
-    watcher: Arc<Watcher>,
+    _watcher: Arc<Watcher>,
 }
 
 impl std::fmt::Debug for Replica {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Replica").field("node", &self.config.node).finish_non_exhaustive()
+        f.debug_struct("Replica")
+            .field("node", &self.config.node)
+            .finish_non_exhaustive()
     }
 }
 
@@ -86,16 +88,27 @@ impl Replica {
         let proxy = MachineProxy::new(machine, snapshots);
         let raft = Raft::new(config.node, settings, network, log, proxy)
             .await
-            .map_err(|error| StartError::Raft { reason: error.to_string() })?;
+            .map_err(|error| StartError::Raft {
+                reason: error.to_string(),
+            })?;
         // Known to Raft before its metrics show it.
         let members = raft
             .with_raft_state(|state| Members::of(state.membership_state.effective().membership()))
             .await
-            .map_err(|error| StartError::Raft { reason: error.to_string() })?;
+            .map_err(|error| StartError::Raft {
+                reason: error.to_string(),
+            })?;
         peers.set_members(&members);
         let (watcher, leadership, members) = Watcher::start(&raft, peers.clone(), members);
         let (watcher, config) = (Arc::new(watcher), Arc::new(config));
-        Ok(Self { raft, peers, config, leadership, members, watcher })
+        Ok(Self {
+            raft,
+            peers,
+            config,
+            leadership,
+            members,
+            _watcher: watcher,
+        })
     }
 
     /// This replica's id.
@@ -119,17 +132,21 @@ impl Replica {
     /// # Errors
     ///
     /// [`InitializeError::NotPristine`] when there is a cluster already.
-    pub async fn initialize(
-        &self,
-        members: BTreeMap<u64, Member>,
-    ) -> Result<(), InitializeError> {
-        self.raft.initialize(members).await.map_err(|error| match error {
-            RaftError::APIError(RaftInitializeError::NotAllowed(_)) => InitializeError::NotPristine,
-            RaftError::APIError(RaftInitializeError::NotInMembers(_)) => {
-                InitializeError::NotAMember
-            }
-            RaftError::Fatal(fatal) => InitializeError::Stopped { reason: fatal.to_string() },
-        })
+    pub async fn initialize(&self, members: BTreeMap<u64, Member>) -> Result<(), InitializeError> {
+        self.raft
+            .initialize(members)
+            .await
+            .map_err(|error| match error {
+                RaftError::APIError(RaftInitializeError::NotAllowed(_)) => {
+                    InitializeError::NotPristine
+                }
+                RaftError::APIError(RaftInitializeError::NotInMembers(_)) => {
+                    InitializeError::NotAMember
+                }
+                RaftError::Fatal(fatal) => InitializeError::Stopped {
+                    reason: fatal.to_string(),
+                },
+            })
     }
 
     /// Proposes `data` and returns at once; the outcome is awaited on the result, or not at all.
@@ -138,11 +155,15 @@ impl Replica {
     /// refused. Many may be in flight; none costs a task. Waits only while Raft's queue is full.
     pub async fn propose(&self, data: Bytes) -> Proposal {
         let (sender, result) = oneshot::channel();
-        let sent = self.raft.client_write_ff(Data(data), Some(Reply(sender))).await;
+        let sent = self
+            .raft
+            .client_write_ff(Data(data), Some(Reply(sender)))
+            .await;
         Proposal::new(sent, result)
     }
 
-    /// Who leads, as this replica knows it.
+    /// Who leads, as this replica knows it. Once this replica has stopped, nobody does, and the
+    /// channel closes.
     #[must_use]
     pub fn leadership(&self) -> watch::Receiver<Leadership> {
         self.leadership.clone()
@@ -158,6 +179,21 @@ impl Replica {
     #[must_use]
     pub fn watch_members(&self) -> watch::Receiver<Members> {
         self.members.clone()
+    }
+
+    /// Waits until this replica has stopped, and gives the reason: it was shut down, its disk
+    /// failed, or the owner of its state is gone. In the last two cases the process should end.
+    pub async fn stopped(&self) -> Stopped {
+        let mut metrics = self.raft.metrics();
+        loop {
+            let stopped = metrics.borrow_and_update().running_state.clone().err();
+            if let Some(fatal) = stopped {
+                return self::stopped(fatal);
+            }
+            if metrics.changed().await.is_err() {
+                return self::stopped(Fatal::Stopped);
+            }
+        }
     }
 
     /// The state of this replica now.
@@ -180,14 +216,16 @@ impl Replica {
         match timeout(limit, ready).await {
             Ok(Ok(read)) => Ok(read.index()),
             Ok(Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(to)))) => {
-                Err(ReadError::NotLeader { leader: to.leader_id })
+                Err(ReadError::NotLeader {
+                    leader: to.leader_id,
+                })
             }
             Ok(Err(RaftError::APIError(LinearizableReadError::QuorumNotEnough(_)))) | Err(_) => {
                 Err(ReadError::NoQuorum)
             }
-            Ok(Err(RaftError::Fatal(fatal))) => {
-                Err(ReadError::Stopped { reason: fatal.to_string() })
-            }
+            Ok(Err(RaftError::Fatal(fatal))) => Err(ReadError::Stopped {
+                reason: fatal.to_string(),
+            }),
         }
     }
 
@@ -200,24 +238,36 @@ impl Replica {
     pub async fn transfer_leadership(&self, to: Option<u64>) -> Result<u64, TransferError> {
         let status = self.status();
         if !status.leadership.me_leader {
-            return Err(TransferError::NotLeader { leader: status.leadership.leader });
+            return Err(TransferError::NotLeader {
+                leader: status.leadership.leader,
+            });
         }
         let voters = self.members().voters;
-        let candidates = voters.keys().copied().filter(|node| *node != self.config.node);
+        let candidates = voters
+            .keys()
+            .copied()
+            .filter(|node| *node != self.config.node);
         let target = match to {
             Some(to) => candidates.into_iter().find(|node| *node == to),
-            None => candidates.max_by_key(|node| {
-                status.peers.get(node).and_then(|peer| peer.matched_index)
-            }),
+            None => candidates
+                .max_by_key(|node| status.peers.get(node).and_then(|peer| peer.matched_index)),
         };
         let target = target.ok_or(TransferError::NoTarget)?;
-        let stopped = |fatal: Fatal<TypeConfig>| TransferError::Stopped { reason: fatal.to_string() };
-        self.raft.trigger().transfer_leader(target).await.map_err(stopped)?;
+        let stopped = |fatal: Fatal<TypeConfig>| TransferError::Stopped {
+            reason: fatal.to_string(),
+        };
+        self.raft
+            .trigger()
+            .transfer_leader(target)
+            .await
+            .map_err(stopped)?;
         let mut leadership = self.leadership();
         let taken_over = leadership.wait_for(|now| !now.me_leader && now.leader.is_some());
         match timeout(self.config.election_timeout_max * 5, taken_over).await {
             Ok(Ok(now)) => now.leader.ok_or(TransferError::Timeout),
-            Ok(Err(_)) => Err(TransferError::Stopped { reason: "shut down".to_owned() }),
+            Ok(Err(_)) => Err(TransferError::Stopped {
+                reason: "shut down".to_owned(),
+            }),
             Err(_) => Err(TransferError::Timeout),
         }
     }
@@ -256,12 +306,13 @@ impl Replica {
         if self.raft.shutdown().await.is_err() {
             tracing::error!("the Raft task ended by a panic");
         }
-        self.watcher.task.abort();
     }
 }
 
 fn stopped(fatal: Fatal<TypeConfig>) -> Stopped {
-    Stopped { reason: fatal.to_string() }
+    Stopped {
+        reason: fatal.to_string(),
+    }
 }
 
 /// Turns openraft's metrics into the values that are watched.
@@ -279,8 +330,8 @@ impl Watcher {
         let now = Status::of(&metrics.borrow_watched()).leadership;
         let (leadership, leadership_watch) = watch::channel(now);
         let (members, members_watch) = watch::channel(members);
-        let mut membership_id = None;
         let task = tokio::spawn(async move {
+            let mut membership_id = None;
             loop {
                 let (now, changed) = {
                     let metrics = metrics.borrow_and_update();
@@ -290,28 +341,42 @@ impl Watcher {
                         membership_id = *membership.log_id();
                         Members::of(membership.membership())
                     });
-                    (Status::of(&metrics).leadership, changed)
+                    let running = metrics.running_state.is_ok();
+                    (running.then(|| Status::of(&metrics).leadership), changed)
                 };
                 if let Some(changed) = changed {
                     peers.set_members(&changed);
-                    members.send_if_modified(|have| {
-                        let modified = *have != changed;
-                        *have = changed;
-                        modified
-                    });
+                    replace(&members, changed);
                 }
-                leadership.send_if_modified(|have| {
-                    let modified = *have != now;
-                    *have = now;
-                    modified
-                });
-                if metrics.changed().await.is_err() {
-                    return;
+                if let Some(now) = now {
+                    replace(&leadership, now);
+                    if metrics.changed().await.is_ok() {
+                        continue;
+                    }
                 }
+                // Stopped: it must not go on looking like a leader.
+                let term = leadership.borrow().term;
+                replace(
+                    &leadership,
+                    Leadership {
+                        term,
+                        ..Leadership::default()
+                    },
+                );
+                return;
             }
         });
         (Self { task }, leadership_watch, members_watch)
     }
+}
+
+/// Notifies only when something has changed.
+fn replace<T: PartialEq>(watched: &watch::Sender<T>, now: T) {
+    watched.send_if_modified(|have| {
+        let modified = *have != now;
+        *have = now;
+        modified
+    });
 }
 
 impl Drop for Watcher {

@@ -4,9 +4,7 @@
 use std::pin::Pin;
 
 use futures::{Stream, StreamExt as _};
-use openraft::raft::{
-    TransferLeaderError, TransferLeaderRequest, VoteRequest, VoteResponse,
-};
+use openraft::raft::{TransferLeaderError, TransferLeaderRequest, VoteRequest, VoteResponse};
 use tonic::{Request, Response, Status, Streaming};
 use triumvir_wire::v1;
 use triumvir_wire::v1::replication_server::Replication;
@@ -27,7 +25,9 @@ pub struct ReplicationService {
 
 impl std::fmt::Debug for ReplicationService {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ReplicationService").field("node", &self.node).finish_non_exhaustive()
+        f.debug_struct("ReplicationService")
+            .field("node", &self.node)
+            .finish_non_exhaustive()
     }
 }
 
@@ -59,7 +59,11 @@ impl ReplicationService {
         }
         let disk = codec::disk_from(&envelope.to_disk).map_err(malformed)?;
         if disk != 0 && self.disk != 0 && disk != self.disk {
-            return refuse("disk", &format!("{disk:032x}"), &format!("{:032x}", self.disk));
+            return refuse(
+                "disk",
+                &format!("{disk:032x}"),
+                &format!("{:032x}", self.disk),
+            );
         }
         Ok(())
     }
@@ -104,10 +108,13 @@ impl Replication for ReplicationService {
         // By the stream, whose answer, unlike that of a single append, says what was matched.
         let mut results = Box::pin(self.raft.stream_append(futures::stream::iter([append])));
         let result = results.next().await.ok_or_else(|| stopped("no answer"))?;
-        Ok(Response::new(append_stream::result(result.map_err(stopped)?)))
+        Ok(Response::new(append_stream::result(
+            result.map_err(stopped)?,
+        )))
     }
 
-    type StreamAppendStream = Pin<Box<dyn Stream<Item = Result<v1::AppendResponse, Status>> + Send>>;
+    type StreamAppendStream =
+        Pin<Box<dyn Stream<Item = Result<v1::AppendResponse, Status>> + Send>>;
 
     async fn stream_append(
         &self,
@@ -121,9 +128,9 @@ impl Replication for ReplicationService {
         self.check(first.envelope.take())?;
         let first = append_stream::request_from(first).map_err(malformed)?;
         // A broken request ends the stream; what was answered before stays answered.
-        let rest = rest.map(|request| request.map(append_stream::request_from)).scan(
-            (),
-            |(), request| {
+        let rest = rest
+            .map(|request| request.map(append_stream::request_from))
+            .scan((), |(), request| {
                 let request = match request {
                     Ok(Ok(request)) => Some(request),
                     Ok(Err(error)) => {
@@ -133,13 +140,15 @@ impl Replication for ReplicationService {
                     Err(_) => None,
                 };
                 futures::future::ready(request)
-            },
-        );
+            });
         let requests = futures::stream::iter([first]).chain(rest);
-        let results = self.raft.stream_append(requests).map(|result| match result {
-            Ok(result) => Ok(append_stream::result(result)),
-            Err(error) => Err(stopped(error)),
-        });
+        let results = self
+            .raft
+            .stream_append(requests)
+            .map(|result| match result {
+                Ok(result) => Ok(append_stream::result(result)),
+                Err(error) => Err(stopped(error)),
+            });
         Ok(Response::new(Box::pin(results)))
     }
 
@@ -148,7 +157,9 @@ impl Replication for ReplicationService {
         request: Request<v1::RaftVoteRequest>,
     ) -> Result<Response<v1::RaftVoteResponse>, Status> {
         let request = self.vote_request(request.into_inner())?;
-        Ok(vote_response(self.raft.vote(request).await.map_err(stopped)?))
+        Ok(vote_response(
+            self.raft.vote(request).await.map_err(stopped)?,
+        ))
     }
 
     async fn pre_vote(
@@ -156,7 +167,9 @@ impl Replication for ReplicationService {
         request: Request<v1::RaftVoteRequest>,
     ) -> Result<Response<v1::RaftVoteResponse>, Status> {
         let request = self.vote_request(request.into_inner())?;
-        Ok(vote_response(self.raft.pre_vote(request).await.map_err(stopped)?))
+        Ok(vote_response(
+            self.raft.pre_vote(request).await.map_err(stopped)?,
+        ))
     }
 
     async fn transfer_leader(
@@ -171,16 +184,23 @@ impl Replication for ReplicationService {
             request.to_node,
             request.last.map(codec::log_id_from),
         );
-        let answer = match self.raft.handle_transfer_leader(transfer).await.map_err(stopped)? {
+        let answer = match self
+            .raft
+            .handle_transfer_leader(transfer)
+            .await
+            .map_err(stopped)?
+        {
             Ok(()) => Answer::Accepted(Accepted {}),
             Err(TransferLeaderError::VoteChanged { actual, .. }) => {
                 Answer::VoteChanged(codec::vote(&actual))
             }
-            Err(TransferLeaderError::LogNotFlushed { actual, .. }) => {
-                Answer::Behind(Behind { last: actual.as_ref().map(codec::log_id) })
-            }
+            Err(TransferLeaderError::LogNotFlushed { actual, .. }) => Answer::Behind(Behind {
+                last: actual.as_ref().map(codec::log_id),
+            }),
         };
-        Ok(Response::new(v1::TransferLeaderResponse { result: Some(answer) }))
+        Ok(Response::new(v1::TransferLeaderResponse {
+            result: Some(answer),
+        }))
     }
 
     async fn install_snapshot(
@@ -194,7 +214,13 @@ impl Replication for ReplicationService {
             .ok_or_else(|| Status::invalid_argument("the stream is empty"))?;
         self.check(first.envelope.take())?;
         let (vote, snapshot) = snapshot_stream::receive(first, rest).await?;
-        let installed = self.raft.install_full_snapshot(vote, snapshot).await.map_err(stopped)?;
-        Ok(Response::new(v1::SnapshotResponse { vote: Some(codec::vote(&installed.vote)) }))
+        let installed = self
+            .raft
+            .install_full_snapshot(vote, snapshot)
+            .await
+            .map_err(stopped)?;
+        Ok(Response::new(v1::SnapshotResponse {
+            vote: Some(codec::vote(&installed.vote)),
+        }))
     }
 }

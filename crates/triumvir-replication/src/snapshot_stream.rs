@@ -28,10 +28,9 @@ pub(crate) async fn send(
     let taken = Arc::new(AtomicU64::new(0));
     let counter = taken.clone();
     // The transport takes the pieces while the answer is awaited.
-    let pieces = pieces(peer.envelope(), vote, snapshot)
-        .inspect(move |_| {
-            counter.fetch_add(1, Ordering::Relaxed);
-        });
+    let pieces = pieces(peer.envelope(), vote, snapshot).inspect(move |_| {
+        counter.fetch_add(1, Ordering::Relaxed);
+    });
     let mut answer = std::pin::pin!(client.install_snapshot(pieces));
     let mut seen = 0;
     let response = loop {
@@ -44,7 +43,9 @@ pub(crate) async fn send(
         }
         seen = now;
     };
-    Ok(SnapshotResponse { vote: codec::vote_from(response.vote)? })
+    Ok(SnapshotResponse {
+        vote: codec::vote_from(response.vote)?,
+    })
 }
 
 fn pieces(
@@ -52,19 +53,28 @@ fn pieces(
     vote: Vote,
     snapshot: Snapshot,
 ) -> impl Stream<Item = v1::SnapshotPiece> + Send + 'static {
-    let Snapshot { meta, snapshot: data } = snapshot;
+    let Snapshot {
+        meta,
+        snapshot: data,
+    } = snapshot;
     let head = v1::SnapshotHead {
         vote: Some(codec::vote(&vote)),
         meta: Some(codec::snapshot_meta(&meta)),
         size_bytes: data.len() as u64,
     };
-    let first = v1::SnapshotPiece { envelope, head: Some(head), data: Bytes::new() };
+    let first = v1::SnapshotPiece {
+        envelope,
+        head: Some(head),
+        data: Bytes::new(),
+    };
     let size = data.len();
-    let rest = (0..size).step_by(PIECE_BYTES).map(move |start| v1::SnapshotPiece {
-        envelope: None,
-        head: None,
-        data: data.slice(start..size.min(start + PIECE_BYTES)),
-    });
+    let rest = (0..size)
+        .step_by(PIECE_BYTES)
+        .map(move |start| v1::SnapshotPiece {
+            envelope: None,
+            head: None,
+            data: data.slice(start..size.min(start + PIECE_BYTES)),
+        });
     futures::stream::iter(std::iter::once(first).chain(rest))
 }
 
@@ -74,9 +84,13 @@ pub(crate) async fn receive(
     mut rest: Streaming<v1::SnapshotPiece>,
 ) -> Result<(Vote, Snapshot), Status> {
     let malformed = |error: codec::DecodeError| Status::invalid_argument(error.to_string());
-    let head = first.head.ok_or_else(|| Status::invalid_argument("the head is missing"))?;
+    let head = first
+        .head
+        .ok_or_else(|| Status::invalid_argument("the head is missing"))?;
     let vote = codec::vote_from(head.vote).map_err(malformed)?;
-    let meta = head.meta.ok_or_else(|| Status::invalid_argument("the meta is missing"))?;
+    let meta = head
+        .meta
+        .ok_or_else(|| Status::invalid_argument("the meta is missing"))?;
     let meta: SnapshotMeta = codec::snapshot_meta_from(meta).map_err(malformed)?;
     let mut data = BytesMut::from(&first.data[..]);
     while let Some(piece) = rest.message().await? {
@@ -89,5 +103,11 @@ pub(crate) async fn receive(
         let reason = format!("a snapshot of {} bytes has {}", head.size_bytes, data.len());
         return Err(Status::invalid_argument(reason));
     }
-    Ok((vote, Snapshot { meta, snapshot: data.freeze() }))
+    Ok((
+        vote,
+        Snapshot {
+            meta,
+            snapshot: data.freeze(),
+        },
+    ))
 }

@@ -39,13 +39,21 @@ impl Snapshots {
             current.meta = Some(decode_meta(meta)?);
         }
         let database = database.downgrade();
-        Ok(Self { database, writer, current: Arc::new(Mutex::new(current)) })
+        Ok(Self {
+            database,
+            writer,
+            current: Arc::new(Mutex::new(current)),
+        })
     }
 
     /// Makes the snapshot the current one, durably, unless the current one covers as much.
     pub(crate) async fn save(&self, meta: &SnapshotMeta, data: &Bytes) -> io::Result<()> {
         let mut current = self.current.lock().await;
-        if current.meta.as_ref().is_some_and(|have| have.last_log_id >= meta.last_log_id) {
+        if current
+            .meta
+            .as_ref()
+            .is_some_and(|have| have.last_log_id >= meta.last_log_id)
+        {
             return Ok(());
         }
         let table = RaftSnapshots::new(GROUP);
@@ -56,8 +64,10 @@ impl Snapshots {
         for (number, start) in (0..).zip((0..size_bytes).step_by(SNAPSHOT_CHUNK_BYTES)) {
             let chunk = data.slice(start..size_bytes.min(start + SNAPSHOT_CHUNK_BYTES));
             let size_bytes = chunk.len();
-            self.force(size_bytes, move |txn| table.put_chunk(txn, generation, number, &chunk))
-                .await?;
+            self.force(size_bytes, move |txn| {
+                table.put_chunk(txn, generation, number, &chunk)
+            })
+            .await?;
         }
         let encoded = codec::to_store(&codec::snapshot_meta(meta));
         self.force(encoded.len(), move |txn| {
@@ -74,8 +84,12 @@ impl Snapshots {
         let read = move || -> Result<_, StorageError> {
             RaftSnapshots::new(GROUP).load(&database.upgrade()?)
         };
-        let loaded = tokio::task::spawn_blocking(read).await.map_err(io::Error::other)?;
-        let Some((meta, snapshot)) = loaded.map_err(io::Error::other)? else { return Ok(None) };
+        let loaded = tokio::task::spawn_blocking(read)
+            .await
+            .map_err(io::Error::other)?;
+        let Some((meta, snapshot)) = loaded.map_err(io::Error::other)? else {
+            return Ok(None);
+        };
         let meta = decode_meta(meta).map_err(io::Error::other)?;
         Ok(Some(Snapshot { meta, snapshot }))
     }
@@ -86,8 +100,12 @@ impl Snapshots {
         write: impl FnOnce(&WriteTransaction) -> Result<(), StorageError> + Send + 'static,
     ) -> io::Result<()> {
         let (sender, durable) = oneshot::channel();
-        self.writer.submit(size_bytes, write, move |result| drop(sender.send(result)));
-        durable.await.map_err(io::Error::other)?.map_err(write_failed)
+        self.writer
+            .submit(size_bytes, write, move |result| drop(sender.send(result)));
+        durable
+            .await
+            .map_err(io::Error::other)?
+            .map_err(write_failed)
     }
 }
 

@@ -68,19 +68,27 @@ impl Status {
             u64::try_from(at.elapsed().as_millis()).ok()
         };
         let peers = metrics.replication.iter().flatten();
-        let peers = peers.filter(|(node, _)| **node != metrics.id).map(|(node, matched)| {
-            let matched_index = matched.map(|id| id.index);
-            let lag_entries = next(last_log_index).saturating_sub(next(matched_index));
-            let ack_millis = acknowledged(node);
-            (*node, PeerStatus { matched_index, lag_entries, ack_millis })
-        });
+        let peers = peers
+            .filter(|(node, _)| **node != metrics.id)
+            .map(|(node, matched)| {
+                let matched_index = matched.map(|id| id.index);
+                let lag_entries = next(last_log_index).saturating_sub(next(matched_index));
+                let ack_millis = acknowledged(node);
+                (
+                    *node,
+                    PeerStatus {
+                        matched_index,
+                        lag_entries,
+                        ack_millis,
+                    },
+                )
+            });
         Self {
             node: metrics.id,
             leadership: Leadership {
                 term: metrics.vote.leader_id.term,
                 leader: metrics.current_leader,
-                me_leader: metrics.state.is_leader()
-                    && metrics.current_leader == Some(metrics.id),
+                me_leader: metrics.state.is_leader() && metrics.current_leader == Some(metrics.id),
             },
             voted_for: metrics.vote.leader_id.node_id,
             vote_granted: metrics.vote.committed,
@@ -93,7 +101,11 @@ impl Status {
             quorum_ack_millis: metrics
                 .last_quorum_acked
                 .and_then(|at| u64::try_from(at.elapsed().as_millis()).ok()),
-            stopped: metrics.running_state.as_ref().err().map(ToString::to_string),
+            stopped: metrics
+                .running_state
+                .as_ref()
+                .err()
+                .map(ToString::to_string),
         }
     }
 }

@@ -49,7 +49,11 @@ impl Members {
             .nodes()
             .map(|(node, member)| (*node, member.clone()))
             .partition(|(node, _)| is_voter(node));
-        Self { voters, learners, changing: sets.len() > 1 }
+        Self {
+            voters,
+            learners,
+            changing: sets.len() > 1,
+        }
     }
 }
 

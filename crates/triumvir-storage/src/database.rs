@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
 use redb::{
-    DatabaseError, ReadTransaction, ReadableDatabase, StorageBackend,
-    TableDefinition, WriteTransaction,
+    DatabaseError, ReadTransaction, ReadableDatabase, StorageBackend, TableDefinition,
+    WriteTransaction,
 };
 
 use crate::error::{OpenError, StorageError};
@@ -32,7 +32,9 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { cache_bytes: 64 << 20 }
+        Self {
+            cache_bytes: 64 << 20,
+        }
     }
 }
 
@@ -84,13 +86,20 @@ impl Database {
     }
 
     fn checked(database: redb::Database, path: &Path) -> Result<Self, OpenError> {
-        let this = Self { inner: Arc::new(database) };
-        let found = this
-            .format_version()
-            .map_err(|source| OpenError::Storage { path: path.to_owned(), source })?;
+        let this = Self {
+            inner: Arc::new(database),
+        };
+        let found = this.format_version().map_err(|source| OpenError::Storage {
+            path: path.to_owned(),
+            source,
+        })?;
         if found != FORMAT_VERSION {
             let path = path.to_owned();
-            return Err(OpenError::UnknownFormat { path, found, known: FORMAT_VERSION });
+            return Err(OpenError::UnknownFormat {
+                path,
+                found,
+                known: FORMAT_VERSION,
+            });
         }
         Ok(this)
     }
@@ -131,7 +140,9 @@ impl Database {
     /// A handle that does not keep the file open.
     #[must_use]
     pub fn downgrade(&self) -> WeakDatabase {
-        WeakDatabase { inner: Arc::downgrade(&self.inner) }
+        WeakDatabase {
+            inner: Arc::downgrade(&self.inner),
+        }
     }
 }
 
@@ -166,12 +177,16 @@ fn open_error(path: &Path, error: DatabaseError) -> OpenError {
         }
         DatabaseError::Storage(redb::StorageError::Io(source)) => match source.kind() {
             io::ErrorKind::PermissionDenied => OpenError::Permission { path, source },
-            io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
-                OpenError::Corrupted { path, reason: source.to_string() }
-            }
+            io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => OpenError::Corrupted {
+                path,
+                reason: source.to_string(),
+            },
             _ => OpenError::Io { path, source },
         },
-        other => OpenError::Corrupted { path, reason: other.to_string() },
+        other => OpenError::Corrupted {
+            path,
+            reason: other.to_string(),
+        },
     }
 }
 
@@ -197,7 +212,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let database = Database::open(folder.path(), &Options::default()).unwrap();
         let txn = database.begin_write().unwrap();
-        txn.open_table(FORMAT).unwrap().insert(FORMAT_KEY, FORMAT_VERSION + 1).unwrap();
+        txn.open_table(FORMAT)
+            .unwrap()
+            .insert(FORMAT_KEY, FORMAT_VERSION + 1)
+            .unwrap();
         txn.commit().unwrap();
         drop(database);
         let error = Database::open(folder.path(), &Options::default()).unwrap_err();

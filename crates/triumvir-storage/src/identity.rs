@@ -102,14 +102,22 @@ impl Identity {
         let owner = match &*field(ROLE)? {
             ROLE_REPLICA => {
                 let node = name.try_into().map_err(|_| corrupted(NAME))?;
-                Owner::Replica { node: u64::from_be_bytes(node) }
+                Owner::Replica {
+                    node: u64::from_be_bytes(node),
+                }
             }
-            ROLE_PARTICIPANT => Owner::Participant { name: text(NAME, name)? },
+            ROLE_PARTICIPANT => Owner::Participant {
+                name: text(NAME, name)?,
+            },
             _ => return Err(corrupted(ROLE)),
         };
         let disk = field(DISK)?.try_into().map_err(|_| corrupted(DISK))?;
         let cluster = text(CLUSTER, field(CLUSTER)?)?;
-        Ok(Some(Self { cluster, owner, disk: u128::from_be_bytes(disk) }))
+        Ok(Some(Self {
+            cluster,
+            owner,
+            disk: u128::from_be_bytes(disk),
+        }))
     }
 
     /// Takes the folder for `owner` of `cluster`, or confirms that it already belongs to it.
@@ -131,7 +139,11 @@ impl Identity {
             Err(IdentityError::Unclaimed) => {}
             checked => return checked,
         }
-        let identity = Self { cluster: cluster.to_owned(), owner: owner.clone(), disk };
+        let identity = Self {
+            cluster: cluster.to_owned(),
+            owner: owner.clone(),
+            disk,
+        };
         identity.write(database)?;
         Ok(identity)
     }
@@ -141,19 +153,21 @@ impl Identity {
     /// # Errors
     ///
     /// As for [`Identity::claim`], and [`IdentityError::Unclaimed`].
-    pub fn check(
-        database: &Database,
-        cluster: &str,
-        owner: &Owner,
-    ) -> Result<Self, IdentityError> {
+    pub fn check(database: &Database, cluster: &str, owner: &Owner) -> Result<Self, IdentityError> {
         let found = Self::read(database)?.ok_or(IdentityError::Unclaimed)?;
         if found.cluster != cluster {
             let wanted = cluster.to_owned();
-            return Err(IdentityError::OtherCluster { found: found.cluster, wanted });
+            return Err(IdentityError::OtherCluster {
+                found: found.cluster,
+                wanted,
+            });
         }
         if found.owner != *owner {
             let wanted = owner.clone();
-            return Err(IdentityError::OtherOwner { found: found.owner, wanted });
+            return Err(IdentityError::OtherOwner {
+                found: found.owner,
+                wanted,
+            });
         }
         Ok(found)
     }
@@ -210,14 +224,19 @@ mod tests {
 
         let database = open();
         // The disk id of the first claim stays.
-        assert_eq!(Identity::claim(&database, "alpha", &one, 8).unwrap(), claimed);
+        assert_eq!(
+            Identity::claim(&database, "alpha", &one, 8).unwrap(),
+            claimed
+        );
         assert!(matches!(
             Identity::claim(&database, "beta", &one, 8),
             Err(IdentityError::OtherCluster { .. })
         ));
         for other in [
             Owner::Replica { node: 2 },
-            Owner::Participant { name: "1".to_owned() },
+            Owner::Participant {
+                name: "1".to_owned(),
+            },
         ] {
             assert!(matches!(
                 Identity::claim(&database, "alpha", &other, 8),
@@ -230,7 +249,9 @@ mod tests {
     fn a_participant_is_kept_by_name() {
         let folder = tempfile::tempdir().unwrap();
         let database = Database::open(folder.path(), &Options::default()).unwrap();
-        let owner = Owner::Participant { name: "orders".to_owned() };
+        let owner = Owner::Participant {
+            name: "orders".to_owned(),
+        };
         let claimed = Identity::claim(&database, "alpha", &owner, u128::MAX).unwrap();
         assert_eq!(Identity::read(&database).unwrap(), Some(claimed));
     }

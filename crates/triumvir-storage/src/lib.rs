@@ -8,16 +8,25 @@
 //! Nothing here may know Raft's rules, decide anything about a transaction, read a clock (except to
 //! measure an fsync) or make a random number.
 
+mod codec;
 mod database;
 mod error;
 mod identity;
+mod journal;
+mod kv;
 mod raft_log;
 mod raft_snapshot;
 mod writer;
 
+pub use codec::{
+    CodecError, decode_branch, decode_coordinator, decode_records, encode_branch,
+    encode_coordinator, encode_records,
+};
 pub use database::{Database, Options, WeakDatabase};
 pub use error::{OpenError, StorageError, WriteError};
 pub use identity::{Identity, IdentityError, Owner};
+pub use journal::{Journal, JournalEntry, PeerAddress};
+pub use kv::KvTables;
 pub use raft_log::{LoadedLog, RaftLog};
 pub use raft_snapshot::{RaftSnapshots, SNAPSHOT_CHUNK_BYTES};
 pub use redb::{ReadTransaction, WriteTransaction};

@@ -81,7 +81,9 @@ impl RaftLog {
                         let reason = format!("log entry {index} follows {last:?}");
                         return Err(StorageError::Corrupted(reason));
                     }
-                    loaded.entries.push((index, Bytes::copy_from_slice(value.value())));
+                    loaded
+                        .entries
+                        .push((index, Bytes::copy_from_slice(value.value())));
                 }
             }
             Err(TableError::TableDoesNotExist(_)) => {}

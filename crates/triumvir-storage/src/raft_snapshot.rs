@@ -63,7 +63,9 @@ impl RaftSnapshots {
             Err(TableError::TableDoesNotExist(_)) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        let Some(row) = metas.get(self.group)? else { return Ok(None) };
+        let Some(row) = metas.get(self.group)? else {
+            return Ok(None);
+        };
         let (generation, size_bytes, meta) = row.value();
         let mut data = BytesMut::new();
         if size_bytes > 0 {
@@ -93,7 +95,8 @@ impl RaftSnapshots {
         number: u64,
         chunk: &[u8],
     ) -> Result<(), StorageError> {
-        txn.open_table(CHUNKS)?.insert((self.group, generation, number), chunk)?;
+        txn.open_table(CHUNKS)?
+            .insert((self.group, generation, number), chunk)?;
         Ok(())
     }
 
@@ -110,7 +113,8 @@ impl RaftSnapshots {
         size_bytes: u64,
         meta: &[u8],
     ) -> Result<(), StorageError> {
-        txn.open_table(METAS)?.insert(self.group, (generation, size_bytes, meta))?;
+        txn.open_table(METAS)?
+            .insert(self.group, (generation, size_bytes, meta))?;
         let mut chunks = txn.open_table(CHUNKS)?;
         let all = (self.group, 0, 0)..=(self.group, u64::MAX, u64::MAX);
         chunks.retain_in(all, |(_, of, _), _| of == generation)?;

@@ -30,7 +30,11 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { batch_submissions_max: 4096, batch_bytes_max: 8 << 20, lazy_submissions_max: 1024 }
+        Self {
+            batch_submissions_max: 4096,
+            batch_bytes_max: 8 << 20,
+            lazy_submissions_max: 1024,
+        }
     }
 }
 
@@ -81,13 +85,25 @@ impl Writer {
     /// When the operating system refuses a thread.
     #[must_use]
     pub fn start(database: &Database, limits: Limits) -> Self {
-        let shared = Arc::new(Shared { queue: Mutex::default(), wake: Condvar::new() });
-        let stream = Stream { shared: shared.clone(), database: database.clone(), limits };
+        let shared = Arc::new(Shared {
+            queue: Mutex::default(),
+            wake: Condvar::new(),
+        });
+        let stream = Stream {
+            shared: shared.clone(),
+            database: database.clone(),
+            limits,
+        };
         let thread = thread::Builder::new()
             .name("triumvir-writer".to_owned())
             .spawn(move || stream.run())
             .expect("the operating system gives a thread at start-up");
-        Self { inner: Arc::new(Inner { shared, thread: Mutex::new(Some(thread)) }) }
+        Self {
+            inner: Arc::new(Inner {
+                shared,
+                thread: Mutex::new(Some(thread)),
+            }),
+        }
     }
 
     /// Submits a forced write of about `size_bytes`.
@@ -102,7 +118,11 @@ impl Writer {
         done: impl FnOnce(Result<(), WriteError>) + Send + 'static,
     ) {
         let (write, done) = (Some(Box::new(write) as Write), Some(Box::new(done) as Done));
-        self.push(Item { write, done, size_bytes });
+        self.push(Item {
+            write,
+            done,
+            size_bytes,
+        });
     }
 
     /// Submits a write that rides along with the next forced one.
@@ -115,13 +135,21 @@ impl Writer {
         size_bytes: usize,
         write: impl FnOnce(&WriteTransaction) -> Result<(), StorageError> + Send + 'static,
     ) {
-        self.push(Item { write: Some(Box::new(write)), done: None, size_bytes });
+        self.push(Item {
+            write: Some(Box::new(write)),
+            done: None,
+            size_bytes,
+        });
     }
 
     /// Calls `done` once everything submitted before is on stable storage, without a commit of its
     /// own when nothing is pending.
     pub fn barrier(&self, done: impl FnOnce(Result<(), WriteError>) + Send + 'static) {
-        self.push(Item { write: None, done: Some(Box::new(done)), size_bytes: 0 });
+        self.push(Item {
+            write: None,
+            done: Some(Box::new(done)),
+            size_bytes: 0,
+        });
     }
 
     /// Calls `watcher` once when the stream fails, at once when it already has. The process must
@@ -236,7 +264,11 @@ impl Stream {
             if queue.awaited > 0 || queue.closing || lazy_full {
                 break;
             }
-            queue = self.shared.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue = self
+                .shared
+                .wake
+                .wait(queue)
+                .unwrap_or_else(PoisonError::into_inner);
         }
         let mut batch = Vec::new();
         let mut bytes = 0_usize;
@@ -256,7 +288,10 @@ impl Stream {
 
     /// Runs the writes of `batch` in one transaction and forces it.
     fn commit(&self, batch: &mut [Item]) -> Result<(), StorageError> {
-        let writes: Vec<Write> = batch.iter_mut().filter_map(|item| item.write.take()).collect();
+        let writes: Vec<Write> = batch
+            .iter_mut()
+            .filter_map(|item| item.write.take())
+            .collect();
         if writes.is_empty() {
             return Ok(());
         }
@@ -291,7 +326,10 @@ impl Stream {
             let mut queue = self.shared.lock();
             queue.failed = Some(error.clone());
             queue.awaited = 0;
-            (std::mem::take(&mut queue.items), std::mem::take(&mut queue.watchers))
+            (
+                std::mem::take(&mut queue.items),
+                std::mem::take(&mut queue.watchers),
+            )
         };
         for done in batch.into_iter().chain(items).filter_map(|item| item.done) {
             done(Err(error.clone()));

@@ -1,2 +1,49 @@
-//! Development tasks.
-fn main() {}
+//! Development tasks, run as `cargo xtask <task>`. Each is a file; this one only chooses.
+
+// A task talks to the person who started it.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod deny;
+mod process;
+mod test;
+mod tidy;
+
+use clap::Parser;
+
+/// Development tasks of Triumvir.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+enum Task {
+    /// Build the binary and run every test: units, process tests, documentation, mutants.
+    Test(test::Args),
+    /// Check what no compiler checks: the dependency table, file sizes, documentation.
+    Tidy,
+    /// Check bans, licences and sources of all dependencies with cargo-deny.
+    Deny,
+    /// Everything that CI runs: format, clippy, tidy, deny, test.
+    Ci,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Task::parse() {
+        Task::Test(args) => test::run(&args),
+        Task::Tidy => tidy::run(),
+        Task::Deny => deny::run(),
+        Task::Ci => {
+            process::cargo(["fmt", "--all", "--check"])?;
+            tidy::run()?;
+            let lint = [
+                "clippy",
+                "--workspace",
+                "--all-targets",
+                "--locked",
+                "--",
+                "-D",
+                "warnings",
+            ];
+            process::cargo(lint)?;
+            deny::run()?;
+            test::run(&test::Args::default())
+        }
+    }
+}

@@ -1,5 +1,5 @@
-//! Random transactions under random schedules: the outcome is that of running the committed ones one
-//! after the other, everything comes to an end, and no lock is left.
+//! Random transactions under random schedules: the outcome is that of running the committed ones
+//! one after the other, everything comes to an end, and no lock is left.
 
 use std::collections::BTreeMap;
 

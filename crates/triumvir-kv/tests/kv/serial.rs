@@ -1,5 +1,5 @@
-//! The reference: operations as one would write them for a single thread, on one map. Nothing of the
-//! engine is used here.
+//! The reference: operations as one would write them for a single thread, on one map. Nothing of
+//! the engine is used here.
 
 use triumvir_kv::{Operation, OperationResult, Value};
 

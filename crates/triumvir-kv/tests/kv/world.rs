@@ -1,6 +1,6 @@
 //! A world of several participants: transactions over them, every message at any time, stores that
-//! lag behind commits, reads, crashes. What happens next is drawn from a seed. The decision is taken
-//! the moment all branches have voted, as the coordinator's record would.
+//! lag behind commits, reads, crashes. What happens next is drawn from a seed. The decision is
+//! taken the moment all branches have voted, as the coordinator's record would.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

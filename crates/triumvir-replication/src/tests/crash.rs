@@ -4,8 +4,9 @@
 
 use bytes::Bytes;
 use openraft::storage::{IOFlushed, RaftLogStorage};
+use openraft::type_config::TypeConfigExt as _;
+use openraft::type_config::alias::OneshotReceiverOf;
 use openraft::{EntryPayload, RaftLogReader};
-use tokio::sync::oneshot;
 use triumvir_storage::{Database, Limits, Options, Writer};
 
 use super::disk::{Disk, Random};
@@ -14,6 +15,8 @@ use crate::types::{Data, Entry, LeaderId, LogId, TypeConfig, Vote};
 
 const SEEDS: u64 = 150;
 const STEPS: u64 = 60;
+
+type Flushed = OneshotReceiverOf<TypeConfig, Result<(), std::io::Error>>;
 
 /// What the log store holds.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -36,7 +39,10 @@ impl Model {
     }
 
     fn last(&self) -> Option<LogId> {
-        self.entries.last().map(|entry| entry.log_id).or(self.purged)
+        self.entries
+            .last()
+            .map(|entry| entry.log_id)
+            .or(self.purged)
     }
 }
 
@@ -48,7 +54,7 @@ struct Run {
     /// The model after each submitted operation; the first is what was there before.
     history: Vec<Model>,
     /// Appends in flight: the length of `history` once each was submitted.
-    flights: Vec<(usize, oneshot::Receiver<Result<(), std::io::Error>>)>,
+    flights: Vec<(usize, Flushed)>,
     /// The length of the prefix that must have survived.
     acknowledged: usize,
 }
@@ -92,7 +98,7 @@ impl Run {
             _ => {
                 let added = self.entries(&model);
                 model.entries.extend(added.iter().cloned());
-                let (sender, flushed) = oneshot::channel();
+                let (sender, flushed) = TypeConfig::oneshot();
                 self.flights.push((self.history.len() + 1, flushed));
                 self.store.append(added, IOFlushed::signal(sender)).await
             }
@@ -105,12 +111,18 @@ impl Run {
         let first = model.last().map_or(0, |last| last.index + 1);
         let count = 1 + self.random.below(20);
         let size = self.random.below(2000) as usize;
-        let leader_id = LeaderId { term: self.term, node_id: 1 };
+        let leader_id = LeaderId {
+            term: self.term,
+            node_id: 1,
+        };
         (first..first + count)
             .map(|index| {
                 let data = Bytes::from(vec![index as u8; size]);
                 let payload = EntryPayload::Normal(Data(data));
-                Entry { log_id: LogId { leader_id, index }, payload }
+                Entry {
+                    log_id: LogId { leader_id, index },
+                    payload,
+                }
             })
             .collect()
     }
@@ -173,7 +185,7 @@ async fn what_was_acknowledged_survives_power_loss() {
             let (.., mut store) = open(&Disk::new(content.clone(), u64::MAX));
             let found = Model::read(&mut store).await;
             let must = run.acknowledged - 1;
-            let survived = run.history[must..].iter().any(|model| *model == found);
+            let survived = run.history[must..].contains(&found);
             assert!(
                 survived,
                 "seed {seed}: {} submitted, {must} acknowledged, found {found:#?}\nwanted {:#?}",

@@ -53,8 +53,15 @@ impl Disk {
     /// A disk that holds `content` and fails for good after `calls` changing calls.
     pub(super) fn new(content: Vec<u8>, calls: u64) -> Self {
         let (image, durable) = (content.clone(), content);
-        let state = State { image, durable, pending: Vec::new(), calls_left: calls };
-        Self { state: Arc::new(Mutex::new(state)) }
+        let state = State {
+            image,
+            durable,
+            pending: Vec::new(),
+            calls_left: calls,
+        };
+        Self {
+            state: Arc::new(Mutex::new(state)),
+        }
     }
 
     /// Cuts the power, and gives what is found on the platter afterwards.

@@ -25,7 +25,11 @@ impl StoreBuilder<TypeConfig, LogStore, MachineProxy, (TempDir, Database)> for B
         let snapshots = Snapshots::open(&database, writer).unwrap();
         let (events, inbox) = mpsc::channel(16);
         tokio::spawn(own(inbox));
-        Ok(((folder, database), log, MachineProxy::new(events, snapshots)))
+        Ok((
+            (folder, database),
+            log,
+            MachineProxy::new(events, snapshots),
+        ))
     }
 }
 
@@ -44,7 +48,11 @@ async fn own(mut inbox: mpsc::Receiver<MachineEvent>) {
             MachineEvent::Snapshot { reply } => {
                 let _ = reply.send(Bytes::copy_from_slice(&state));
             }
-            MachineEvent::Install { state: installed, done, .. } => {
+            MachineEvent::Install {
+                state: installed,
+                done,
+                ..
+            } => {
                 state = BytesMut::from(&installed[..]);
                 let _ = done.send(());
             }

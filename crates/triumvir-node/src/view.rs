@@ -1,0 +1,64 @@
+//! What the owner task shows of its state to everyone else in the process: a value that is replaced,
+//! never changed in place.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use triumvir_protocol::{Coordinator, Epoch, ParticipantId};
+use triumvir_wire::v1;
+
+/// What everyone may know of this replica now.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct View {
+    /// The activation under which this replica leads.
+    pub(crate) leading: Option<Epoch>,
+    /// The replica that leads, as far as is known.
+    pub(crate) leader: Option<u64>,
+    /// The participants.
+    pub(crate) directory: Arc<Directory>,
+    /// The last log index applied.
+    pub(crate) applied: u64,
+    /// Nothing is under way here: a replica that is asked to stop may hand on its leadership.
+    pub(crate) idle: bool,
+}
+
+/// The registered participants, as of some point of the log.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Directory {
+    /// Grows with every change.
+    pub(crate) version: u64,
+    ids: BTreeMap<Arc<str>, ParticipantId>,
+    names: BTreeMap<ParticipantId, Arc<str>>,
+    /// As it is sent to participants.
+    pub(crate) wire: v1::Directory,
+}
+
+impl Directory {
+    pub(crate) fn of(coordinator: &Coordinator, version: u64) -> Self {
+        let participants = coordinator.participants();
+        let entry = |(id, known): (&ParticipantId, &triumvir_protocol::Registration)| {
+            v1::DirectoryEntry {
+                participant: id.0,
+                name: known.name.to_string(),
+                address: known.address.to_string(),
+            }
+        };
+        let current = || participants.iter().filter(|(_, known)| !known.replaced);
+        Self {
+            version,
+            ids: current().map(|(id, known)| (known.name.clone(), *id)).collect(),
+            names: participants.iter().map(|(id, known)| (*id, known.name.clone())).collect(),
+            wire: v1::Directory { entries: current().map(entry).collect() },
+        }
+    }
+
+    /// The participant that has `name` now.
+    pub(crate) fn id(&self, name: &str) -> Option<ParticipantId> {
+        self.ids.get(name).copied()
+    }
+
+    /// The name of `id`, or its number.
+    pub(crate) fn name(&self, id: ParticipantId) -> String {
+        self.names.get(&id).map_or_else(|| id.to_string(), ToString::to_string)
+    }
+}
