@@ -1,1 +1,1 @@
-//! Process tests.
+//! Process tests; each target says what it proves.

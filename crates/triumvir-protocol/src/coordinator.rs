@@ -154,73 +154,19 @@ impl Coordinator {
     /// Applies the record at log `index`. The record must have passed [`Record::check`].
     pub fn apply(&mut self, index: u64, record: Record) -> Effect {
         match record {
-            Record::PreCommit { txn, terms, voters } => {
-                if self.standing(txn) == Standing::Absent {
-                    let accepted = Accepted {
-                        ballot: Ballot::ZERO,
-                        value: Value::Commit,
-                    };
-                    self.open.insert(
-                        txn,
-                        Open {
-                            terms,
-                            voters,
-                            accepted,
-                        },
-                    );
-                }
-                Effect::Transaction(txn)
-            }
+            Record::PreCommit { txn, terms, voters } => self.apply_pre_commit(txn, terms, voters),
             Record::Abort {
                 txn,
                 digest,
                 reason,
-            } => {
-                let forgotten = self.standing(txn) == Standing::Forgotten;
-                if self.standing(txn) == Standing::Absent
-                    || forgotten && self.rules.abort_forgotten()
-                {
-                    let outcome = Value::Abort;
-                    self.ended.insert(
-                        txn,
-                        Ended {
-                            digest,
-                            outcome,
-                            reason: Some(reason),
-                        },
-                    );
-                }
-                Effect::Transaction(txn)
-            }
+            } => self.apply_abort(txn, digest, reason),
             Record::Accept {
                 txn,
                 ballot,
                 value,
                 expected,
-            } => {
-                if let Some(open) = self.open.get_mut(&txn)
-                    && (open.accepted.ballot == expected || self.rules.accept_unexpected())
-                    && ballot > open.accepted.ballot
-                {
-                    open.accepted = Accepted { ballot, value };
-                }
-                Effect::Transaction(txn)
-            }
-            Record::End { txn, outcome } => {
-                if let Some(open) = self.open.remove(&txn) {
-                    let reason = (outcome == Value::Abort).then_some(AbortReason::Fenced);
-                    let digest = Some(open.terms.digest);
-                    self.ended.insert(
-                        txn,
-                        Ended {
-                            digest,
-                            outcome,
-                            reason,
-                        },
-                    );
-                }
-                Effect::Transaction(txn)
-            }
+            } => self.apply_accept(txn, Accepted { ballot, value }, expected),
+            Record::End { txn, outcome } => self.apply_end(txn, outcome),
             Record::Horizon(horizon) => self.apply_horizon(horizon),
             Record::Activate { replica, nonce } => {
                 self.epoch = Epoch(index);
@@ -239,6 +185,72 @@ impl Coordinator {
                 }
             }
         }
+    }
+
+    fn apply_pre_commit(
+        &mut self,
+        txn: TxnId,
+        terms: Terms,
+        voters: Arc<[ParticipantId]>,
+    ) -> Effect {
+        if self.standing(txn) == Standing::Absent {
+            let accepted = Accepted {
+                ballot: Ballot::ZERO,
+                value: Value::Commit,
+            };
+            self.open.insert(
+                txn,
+                Open {
+                    terms,
+                    voters,
+                    accepted,
+                },
+            );
+        }
+        Effect::Transaction(txn)
+    }
+
+    fn apply_abort(&mut self, txn: TxnId, digest: Option<Digest>, reason: AbortReason) -> Effect {
+        let standing = self.standing(txn);
+        let forgotten = standing == Standing::Forgotten && self.rules.abort_forgotten();
+        if standing == Standing::Absent || forgotten {
+            let (outcome, reason) = (Value::Abort, Some(reason));
+            self.ended.insert(
+                txn,
+                Ended {
+                    digest,
+                    outcome,
+                    reason,
+                },
+            );
+        }
+        Effect::Transaction(txn)
+    }
+
+    fn apply_accept(&mut self, txn: TxnId, accept: Accepted, expected: Ballot) -> Effect {
+        if let Some(open) = self.open.get_mut(&txn)
+            && (open.accepted.ballot == expected || self.rules.accept_unexpected())
+            && accept.ballot > open.accepted.ballot
+        {
+            open.accepted = accept;
+        }
+        Effect::Transaction(txn)
+    }
+
+    fn apply_end(&mut self, txn: TxnId, outcome: Outcome) -> Effect {
+        if let Some(open) = self.open.remove(&txn) {
+            let reason = (outcome == Value::Abort).then_some(AbortReason::Fenced);
+            let digest = Some(open.terms.digest);
+            self.ended.insert(
+                txn,
+                Ended {
+                    digest,
+                    outcome,
+                    reason,
+                },
+            );
+        }
+        Effect::Transaction(txn)
     }
 
     fn apply_horizon(&mut self, horizon: Horizon) -> Effect {

@@ -21,7 +21,10 @@ impl Conductor {
     ) {
         let finished = matches!(
             answer,
-            Answer::Committed { .. } | Answer::Aborted | Answer::No { .. }
+            Answer::Committed { .. }
+                | Answer::Aborted
+                | Answer::No { .. }
+                | Answer::Forgotten { .. }
         );
         if !finished && let Some(request) = Self::evidence(coordinator, self.rules, txn, digest) {
             let recall = self
@@ -40,7 +43,8 @@ impl Conductor {
         {
             return;
         }
-        if let (Answer::Forgotten { .. }, Phase::Voting) = (&answer, &flight.phase)
+        if let (Answer::Forgotten { horizon }, Phase::Voting) = (&answer, &flight.phase)
+            && horizon.covers(txn)
             && flight.pending.is_none()
         {
             return self.expire(txn, out);

@@ -144,11 +144,12 @@ impl Flight {
     pub(super) fn supply(
         &mut self,
         txn: TxnId,
-        work: BTreeMap<ParticipantId, Work>,
+        (work, age): (BTreeMap<ParticipantId, Work>, TxnId),
         out: &mut ConductorOutputs,
     ) {
         if self.phase == Phase::Voting && self.pending.is_none() && self.work.is_empty() {
             self.work = work;
+            self.age = age;
             self.ask_votes(txn, out);
         } else {
             self.answer_if_decided(txn, out);
@@ -186,6 +187,11 @@ impl Flight {
         out: &mut ConductorOutputs,
     ) {
         if self.is_decided() {
+            // A ballot was under way when a voter said that it is decided: the end waited for it.
+            if !matches!(self.pending, Some(Record::End { .. })) {
+                self.pending = None;
+                self.end_if_confirmed(txn, out);
+            }
             return;
         }
         self.pending = None;

@@ -13,8 +13,8 @@ pub use outputs::{
 };
 
 use crate::{
-    AbortReason, Coordinator, Digest, Epoch, Horizon, Inquiry, Mode, Outcome, ParticipantId, Record,
-    Request, Rules, Standing, TxnId, Value,
+    AbortReason, Coordinator, Digest, Epoch, Horizon, Inquiry, Mode, Outcome, ParticipantId,
+    Record, Request, Rules, Standing, TxnId, Value,
 };
 
 /// How far a transaction has come under this leader.
@@ -145,7 +145,7 @@ impl Conductor {
                         return;
                     }
                     flight.callers.insert(caller);
-                    flight.supply(txn, work, out);
+                    flight.supply(txn, (work, age), out);
                 } else if self.undecided >= self.limits.inflight_max
                     || coordinator.open().len() >= self.limits.open_max
                 {
@@ -315,7 +315,10 @@ impl Conductor {
         wanted: TxnId,
         out: &mut ConductorOutputs,
     ) {
-        let oldest = coordinator.open().first_key_value().map(|(txn, _)| txn.before());
+        let oldest = coordinator
+            .open()
+            .first_key_value()
+            .map(|(txn, _)| txn.before());
         let horizon = Horizon(oldest.map_or(wanted, |oldest| oldest.min(wanted)));
         if horizon > coordinator.horizon() {
             self.wanted = horizon;
@@ -325,7 +328,11 @@ impl Conductor {
 
     /// The horizon that frames carry: the applied one.
     pub fn horizon(&self, coordinator: &Coordinator) -> Horizon {
-        if self.rules.horizon_unapplied() { self.wanted } else { coordinator.horizon() }
+        if self.rules.horizon_unapplied() {
+            self.wanted
+        } else {
+            coordinator.horizon()
+        }
     }
 
     /// The horizon moved: transactions at or below it that have no record can get none.

@@ -36,7 +36,7 @@ impl Participant {
                 .copied()
                 .filter(move |peer| *peer != id)
         };
-        if doubt.heard || !others().all(|peer| doubt.polled.contains(&peer)) {
+        if doubt.is_cared_for() || !others().all(|peer| doubt.polled.contains(&peer)) {
             return;
         }
         doubt.polled.clear();
@@ -68,7 +68,7 @@ impl Participant {
         out: &mut ParticipantOutputs,
     ) {
         let Some((terms, _)) = self.prepared(txn) else {
-            return;
+            return self.handle_answer_read(from, txn, digest, &answer, out);
         };
         if terms.digest != digest && !self.rules.ignore_digest() || !terms.lists(from) {
             return;
@@ -132,6 +132,32 @@ impl Participant {
             Answer::Yes { .. } | Answer::Promise { .. } | Answer::NeedPayload => {}
         }
         self.advance_round(txn, out);
+    }
+
+    /// A READ voter has polled its peers: any outcome releases it.
+    fn handle_answer_read(
+        &mut self,
+        from: ParticipantId,
+        txn: TxnId,
+        digest: Digest,
+        answer: &Answer,
+        out: &mut ParticipantOutputs,
+    ) {
+        let listed = |branch: &Branch| {
+            let read = matches!(branch.state, BranchState::Read { .. });
+            let terms = branch.live().map(|(terms, _)| terms);
+            read && terms.is_some_and(|terms| terms.digest == digest && terms.lists(from))
+        };
+        if !self.branches.get(&txn).is_some_and(listed) {
+            return;
+        }
+        let outcome = match answer {
+            Answer::Decided | Answer::Committed { .. } => Value::Commit,
+            Answer::No { .. } | Answer::Aborted => Value::Abort,
+            _ => return,
+        };
+        let source = Source::Peer(from);
+        self.handle_request(source, txn, digest, Request::outcome(outcome), out);
     }
 
     /// Moves our own round on: all promised, then all accepted.

@@ -68,8 +68,10 @@ struct Acting {
 struct Doubt {
     /// A coordinator has spoken of it since the last inquiry.
     heard: bool,
-    /// An inquiry went unanswered.
+    /// An inquiry was sent.
     inquired: bool,
+    /// Inquiries in a row that a coordinator answered without moving the transaction on.
+    idle: u8,
     /// Peers that answered a poll without knowing an outcome.
     polled: BTreeSet<ParticipantId>,
     /// The highest ballot seen.
@@ -78,7 +80,20 @@ struct Doubt {
     round: Option<Round>,
 }
 
+impl Doubt {
+    /// A coordinator speaks, and has not yet spoken too often in vain. One without a majority may
+    /// speak for ever; it must not keep peers from finishing among themselves.
+    fn is_cared_for(&self) -> bool {
+        self.heard && self.idle < Participant::PATIENCE
+    }
+}
+
 impl Participant {
+    /// So many periods of [`ParticipantTimer::Inquire`] a branch in doubt leaves to a coordinator that
+    /// answers and does not move it on. Together they should be longer than the vote timeout: the
+    /// poll that follows makes a peer that is still at work refuse.
+    pub const PATIENCE: u8 = 4;
+
     /// The state that the journal holds. `incarnation` is this start's.
     pub fn restore(
         rules: Rules,
@@ -160,6 +175,7 @@ impl Participant {
                 {
                     out.actions.push((*txn, Action::Release));
                 }
+                self.doubts.remove(txn);
             }
             if !self.rules.horizon_unforced() {
                 out.force.push(Force::Horizon(horizon));
@@ -320,7 +336,7 @@ impl Participant {
     }
 
     /// T1: a branch in doubt has heard nothing. It asks every coordinator, and if nobody answered
-    /// the last time, its peers.
+    /// the last time, or too often in vain, its peers.
     pub fn on_inquire(&mut self, txn: TxnId, out: &mut ParticipantOutputs) {
         if self.acting.contains_key(&txn) {
             return;
@@ -338,7 +354,10 @@ impl Participant {
             _ => return,
         };
         let doubt = self.doubts.entry(txn).or_default();
-        if prepared && doubt.inquired && !doubt.heard {
+        if doubt.inquired && doubt.heard {
+            doubt.idle = Self::PATIENCE.min(doubt.idle + 1);
+        }
+        if doubt.inquired && !doubt.is_cared_for() {
             for &peer in terms.participants.iter().filter(|peer| **peer != self.id) {
                 out.ask(peer, txn, terms.digest, Request::Poll);
             }

@@ -46,10 +46,13 @@ impl Participant {
             if moves && epoch < self.epoch {
                 return;
             }
-            self.on_epoch(epoch);
             if let Some(doubt) = self.doubts.get_mut(&txn) {
                 doubt.heard = true;
+                if epoch > self.epoch || matches!(request, Request::Fence { .. }) {
+                    doubt.idle = 0;
+                }
             }
+            self.on_epoch(epoch);
         }
         if self.acting.contains_key(&txn) {
             return self.handle_while_acting(txn, digest, target, &request, out);
@@ -104,7 +107,7 @@ impl Participant {
     ) {
         match request {
             Request::CanCommit { terms, work, age } => {
-                self.handle_can_commit(source, txn, terms, work, age, out);
+                self.handle_can_commit(source, (txn, digest), terms, work, age, out);
             }
             Request::Poll if self.rules.poll_binds_nothing() => {}
             Request::Abort | Request::Fence { .. } | Request::Poll => {
@@ -134,13 +137,15 @@ impl Participant {
     fn handle_can_commit(
         &mut self,
         source: Source,
-        txn: TxnId,
+        (txn, digest): (TxnId, Digest),
         terms: Terms,
         work: Option<Work>,
         age: TxnId,
         out: &mut ParticipantOutputs,
     ) {
-        let digest = terms.digest;
+        if terms.digest != digest || !terms.lists(self.id) {
+            return; // Nobody would ever resolve such a branch.
+        }
         let done = match self.working.get_mut(&txn) {
             Some(Working {
                 asked: Some((asked, _, from)),
@@ -200,9 +205,9 @@ impl Participant {
         let results = branch.results.clone();
         let BranchState::Prepared {
             terms,
-            age,
             promised,
             accepted,
+            ..
         } = &mut branch.state
         else {
             unreachable!("the caller looked")
@@ -220,9 +225,12 @@ impl Participant {
             Request::Fence { .. } if mode == Mode::TwoPhase => {
                 out.answer(target, txn, digest, state);
             }
-            Request::Fence { ballot } if ballot > mb => {
-                *promised = ballot;
-                out.force.push(Force::Branch(txn, branch.clone()));
+            // At the ballot that is promised already, the first promise may have been lost.
+            Request::Fence { ballot } if ballot >= mb => {
+                if ballot > mb {
+                    *promised = ballot;
+                    out.force.push(Force::Branch(txn, branch.clone()));
+                }
                 out.answer(
                     target,
                     txn,
@@ -236,28 +244,9 @@ impl Participant {
                     self.decide(txn, Value::Abort, None, out);
                 }
             }
-            Request::Accept { ballot, value } if ballot >= mb => match value {
-                Value::Commit => {
-                    let (terms, age) = (terms.clone(), *age);
-                    branch.state = BranchState::PreCommitted { terms, age, ballot };
-                    out.force.push(Force::Branch(txn, branch.clone()));
-                    out.ack(self.rules.ack_unforced(), target, txn, digest, ballot);
-                    out.timer(txn, ParticipantTimer::Finish);
-                    self.doubts.remove(&txn);
-                }
-                Value::Abort => {
-                    *promised = ballot;
-                    *accepted = Some(Accepted { ballot, value });
-                    out.force.push(Force::Branch(txn, branch.clone()));
-                    if ballot.is_peer() {
-                        out.answer(target, txn, digest, Answer::Ack { ballot });
-                    } else {
-                        self.decide(txn, Value::Abort, None, out);
-                        let acting = self.acting.get_mut(&txn).expect("it was just decided");
-                        acting.ack = Some((target, ballot));
-                    }
-                }
-            },
+            Request::Accept { ballot, value } if ballot >= mb => {
+                self.accept(target, txn, Accepted { ballot, value }, out);
+            }
             Request::Fence { .. } | Request::Accept { .. } => {
                 let answer = Answer::Refuse {
                     promised: mb,
@@ -268,6 +257,47 @@ impl Participant {
             Request::DoCommit => self.decide(txn, Value::Commit, Some(target), out),
             Request::Abort => self.decide(txn, Value::Abort, Some(target), out),
             Request::Horizon(_) => {}
+        }
+    }
+
+    /// A prepared branch accepts `accept`, whose ballot is not too low.
+    fn accept(
+        &mut self,
+        target: Target,
+        txn: TxnId,
+        accept: Accepted,
+        out: &mut ParticipantOutputs,
+    ) {
+        let branch = self.branches.get_mut(&txn).expect("the caller looked");
+        let digest = branch.digest;
+        let BranchState::Prepared {
+            terms,
+            age,
+            promised,
+            accepted,
+        } = &mut branch.state
+        else {
+            unreachable!("the caller looked")
+        };
+        let ballot = accept.ballot;
+        if accept.value == Value::Commit {
+            let (terms, age) = (terms.clone(), *age);
+            branch.state = BranchState::PreCommitted { terms, age, ballot };
+            out.force.push(Force::Branch(txn, branch.clone()));
+            out.ack(self.rules.ack_unforced(), target, txn, digest, ballot);
+            out.timer(txn, ParticipantTimer::Finish);
+            self.doubts.remove(&txn);
+            return;
+        }
+        *promised = ballot;
+        *accepted = Some(accept);
+        out.force.push(Force::Branch(txn, branch.clone()));
+        if ballot.is_peer() {
+            out.answer(target, txn, digest, Answer::Ack { ballot });
+        } else {
+            self.decide(txn, Value::Abort, None, out);
+            let acting = self.acting.get_mut(&txn).expect("it was just decided");
+            acting.ack = Some((target, ballot));
         }
     }
 
@@ -321,19 +351,21 @@ impl Participant {
         let BranchState::Read { released, .. } = &mut branch.state else {
             unreachable!("the caller looked")
         };
-        if matches!(request, Request::DoCommit | Request::Abort) {
-            if !*released {
-                *released = true;
-                out.actions.push((txn, Action::Release));
-                out.force.push(Force::Branch(txn, branch.clone()));
-                self.doubts.remove(&txn);
-            }
-            if self.rules.forget_read() {
-                self.branches.remove(&txn);
-                out.force.push(Force::Forget(txn));
-            }
+        if !matches!(request, Request::DoCommit | Request::Abort) {
+            return out.answer(target, txn, digest, Answer::Read { results });
         }
-        out.answer(target, txn, digest, Answer::Read { results });
+        // Nobody waits to hear of a release: an answer here would be answered with the outcome, and
+        // so on for ever.
+        if !*released {
+            *released = true;
+            out.actions.push((txn, Action::Release));
+            out.force.push(Force::Branch(txn, branch.clone()));
+            self.doubts.remove(&txn);
+        }
+        if self.rules.forget_read() {
+            self.branches.remove(&txn);
+            out.force.push(Force::Forget(txn));
+        }
     }
 
     fn handle_finished(

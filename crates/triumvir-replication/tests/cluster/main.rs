@@ -3,14 +3,13 @@
 
 mod link;
 mod node;
+mod refusal;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use node::{Cluster, Node, eventually, within};
 use triumvir_replication::{InitializeError, Member, Outcome, ReadError, TransferError};
-use triumvir_wire::v1;
-use triumvir_wire::v1::replication_client::ReplicationClient;
 
 /// Proposes until it is applied, at whoever leads, and gives the index.
 async fn propose(cluster: &Cluster, data: &'static str) -> u64 {
@@ -308,94 +307,4 @@ async fn a_wiped_disk_is_not_spoken_to() {
     assert!(leader.replica.status().leadership.me_leader);
     assert!(cluster.node(wiped).replica.is_pristine().await.unwrap());
     cluster.shutdown().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_meant_for_another_is_refused() {
-    let node = Node::start(1, |_| {}).await;
-    let channel = tonic::transport::Endpoint::from_shared(format!("http://{}", node.address))
-        .unwrap()
-        .connect_lazy();
-    let mut client = ReplicationClient::new(channel);
-    let envelope = v1::ReplicaEnvelope {
-        format: 1,
-        cluster: "test".to_owned(),
-        group: 0,
-        from_node: 2,
-        to_node: 1,
-        to_disk: Bytes::copy_from_slice(&node::disk(1).to_be_bytes()),
-    };
-    let wrong = [
-        v1::ReplicaEnvelope {
-            format: 2,
-            ..envelope.clone()
-        },
-        v1::ReplicaEnvelope {
-            cluster: "other".to_owned(),
-            ..envelope.clone()
-        },
-        v1::ReplicaEnvelope {
-            group: 1,
-            ..envelope.clone()
-        },
-        v1::ReplicaEnvelope {
-            to_node: 3,
-            ..envelope.clone()
-        },
-        v1::ReplicaEnvelope {
-            from_node: 1,
-            ..envelope.clone()
-        },
-        v1::ReplicaEnvelope {
-            to_disk: Bytes::from_static(&[1; 16]),
-            ..envelope.clone()
-        },
-    ];
-    let vote = v1::RaftVote {
-        term: 7,
-        node: 2,
-        granted: false,
-    };
-    for envelope in wrong {
-        let ask = |envelope| v1::RaftVoteRequest {
-            envelope: Some(envelope),
-            vote: Some(vote),
-            ..v1::RaftVoteRequest::default()
-        };
-        let append = v1::AppendRequest {
-            envelope: Some(envelope.clone()),
-            vote: Some(v1::RaftVote {
-                granted: true,
-                ..vote
-            }),
-            ..v1::AppendRequest::default()
-        };
-        let piece = v1::SnapshotPiece {
-            envelope: Some(envelope.clone()),
-            ..v1::SnapshotPiece::default()
-        };
-        let refusals = [
-            client.vote(ask(envelope.clone())).await.unwrap_err(),
-            client.pre_vote(ask(envelope)).await.unwrap_err(),
-            client.append(append.clone()).await.unwrap_err(),
-            client
-                .stream_append(tokio_stream::once(append))
-                .await
-                .unwrap_err(),
-            client
-                .install_snapshot(tokio_stream::once(piece))
-                .await
-                .unwrap_err(),
-        ];
-        for refusal in refusals {
-            assert_eq!(
-                refusal.code(),
-                tonic::Code::FailedPrecondition,
-                "{refusal:?}"
-            );
-        }
-    }
-    assert!(node.replica.is_pristine().await.unwrap());
-    assert_eq!(node.replica.status().leadership.term, 0);
-    node.stop().await;
 }

@@ -11,8 +11,8 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
 use triumvir_replication::{Config, MachineEvent, Member, Replica};
 use triumvir_storage::{Database, Limits, Options, Writer};
 
@@ -88,7 +88,7 @@ impl Node {
         let server = tokio::spawn(async move {
             let serve = Server::builder()
                 .add_service(service)
-                .serve_with_incoming(TcpListenerStream::new(listener));
+                .serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true)));
             // As when a process dies: connections are dropped, not drained.
             tokio::select! {
                 served = serve => served.unwrap(),

@@ -1,0 +1,134 @@
+//! Messages from the rest of the process. What must be true of a submission was checked before it
+//! came here; limits that depend on the state are the conductor's.
+
+use tokio::sync::oneshot;
+use triumvir_protocol::{
+    Record, Register, Reply, Standing, Submission, TxnId,
+};
+
+use super::input::{Answered, Input, Registered, SessionRefused};
+use super::lead::Role;
+use super::Owner;
+
+/// How many callers may wait, for each transaction that may be in flight.
+const CALLERS_PER_FLIGHT: usize = 4;
+
+impl Owner {
+    pub(super) fn on_input(&mut self, input: Input) {
+        match input {
+            Input::Started(replica) => {
+                self.leadership = Some(replica.leadership());
+                self.replica = Some(replica);
+                self.reconsider_role();
+            }
+            Input::Commit { submission, reply } => self.on_commit(submission, reply),
+            Input::Outcome { txn, decide, reply } => self.on_outcome(txn, decide, reply),
+            Input::Abort { txn, reply } => self.on_abort(txn, reply),
+            Input::Register { register, reply } => self.on_register(register, reply),
+            Input::Describe { txn, reply } => drop(reply.send(self.describe(txn))),
+            Input::List { query, reply } => drop(reply.send(self.list(query))),
+            Input::Status { reply } => drop(reply.send(self.own_status())),
+            Input::Open { hello, frames, reply } => {
+                if self.draining && self.role.epoch().is_none() {
+                    let _ = reply.send(Err(SessionRefused::Draining));
+                    return;
+                }
+                let known = self.coordinator.participants().get(&hello.participant);
+                let opened = self.sessions.open(hello, known, frames, self.me.0);
+                if let (Ok(_), Role::Leading(leading)) = (&opened, &mut self.role) {
+                    leading.timers.hurry();
+                }
+                let _ = reply.send(opened);
+            }
+            Input::Frame { participant, serial, messages } => {
+                self.on_frame(participant, serial, messages);
+            }
+            Input::Closed { participant, serial } => self.sessions.ended(participant, serial),
+            Input::Clock { median_millis } => self.move_horizon(median_millis),
+            Input::Drain => self.draining = true,
+            Input::EndSessions => {
+                self.sessions.close_all(triumvir_wire::Code::Draining, "the replica stops");
+            }
+        }
+    }
+
+    /// Whether one more caller may wait; refuses it otherwise.
+    fn admits(&self) -> bool {
+        self.callers.len() < self.config.inflight_max.saturating_mul(CALLERS_PER_FLIGHT)
+    }
+
+    fn on_commit(&mut self, submission: Submission, reply: oneshot::Sender<Answered>) {
+        if self.role.epoch().is_none() {
+            return;
+        }
+        let (txn, terms) = (submission.txn, submission.terms.clone());
+        // A transaction that is under way has its line in the history of this leadership.
+        let fresh = self.coordinator.standing(txn) == Standing::Absent
+            && self.history.get(txn).is_none();
+        let refusal = if fresh && self.draining {
+            Some(Answered::Draining)
+        } else if !self.admits() {
+            Some(Answered::Reply(Reply::Busy))
+        } else if fresh && self.coordinator.open().len() >= self.config.open_max {
+            Some(Answered::TooManyOpen)
+        } else {
+            None
+        };
+        if let Some(refusal) = refusal {
+            let _ = reply.send(refusal);
+            return;
+        }
+        let caller = self.callers.enter(txn, reply);
+        self.conduct(|conductor, coordinator, out| {
+            conductor.handle_commit(coordinator, caller, submission, out);
+        });
+        if self.history.get(txn).is_some() {
+            self.history.learn(txn, &terms);
+        }
+    }
+
+    fn on_outcome(&mut self, txn: TxnId, decide: bool, reply: oneshot::Sender<Answered>) {
+        if self.role.epoch().is_none() {
+            // What the applied log says is over, is over everywhere.
+            if let Standing::Ended(ended) = self.coordinator.standing(txn) {
+                let _ = reply.send(Answered::Ended(*ended));
+            }
+            return;
+        }
+        if !self.admits() {
+            let _ = reply.send(Answered::Reply(Reply::Busy));
+            return;
+        }
+        let caller = self.callers.enter(txn, reply);
+        self.conduct(|conductor, coordinator, out| {
+            conductor.handle_outcome(coordinator, caller, txn, decide, out);
+        });
+    }
+
+    fn on_abort(&mut self, txn: TxnId, reply: oneshot::Sender<Answered>) {
+        if self.role.epoch().is_none() {
+            return;
+        }
+        if !self.admits() {
+            let _ = reply.send(Answered::Reply(Reply::Busy));
+            return;
+        }
+        let caller = self.callers.enter(txn, reply);
+        self.conduct(|conductor, coordinator, out| {
+            conductor.handle_abort(coordinator, caller, txn, out);
+        });
+    }
+
+    fn on_register(&mut self, register: Register, reply: oneshot::Sender<Registered>) {
+        if self.role.epoch().is_none() {
+            return;
+        }
+        let record = Record::Register(register.clone());
+        let waiting = self.registering.entry(register.nonce).or_default();
+        waiting.push(reply);
+        // A repeated call waits for the record that is on its way.
+        if waiting.len() == 1 {
+            self.proposals.extend([record]);
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Leading: when this replica's own activation is applied it conducts, and not a moment longer than
+//! until it is deposed. Whether it may lead is Raft's to say.
+
+use triumvir_protocol::{
+    Caller, Conductor, ConductorOutputs, ConductorTimer, Coordinator, Epoch, Horizon, Limits,
+    Record, TxnId,
+};
+use triumvir_replication::Outcome;
+
+use super::proposals::Proposed;
+use super::timers::Timers;
+use super::Owner;
+use crate::history::History;
+
+/// What this replica does for transactions.
+pub(super) enum Role {
+    /// Another leads, or nobody.
+    Following,
+    /// Raft says that this replica leads, and its activation is not yet applied.
+    Activating {
+        /// Raft's term.
+        term: u64,
+        /// The mark of the activation.
+        nonce: u64,
+    },
+    /// This replica's activation is the last one applied.
+    Leading(Box<Leading>),
+}
+
+/// One leadership.
+pub(super) struct Leading {
+    pub(super) term: u64,
+    pub(super) conductor: Conductor,
+    pub(super) timers: Timers,
+}
+
+impl Role {
+    /// The activation that this replica leads under.
+    pub(super) fn epoch(&self) -> Option<Epoch> {
+        match self {
+            Self::Leading(leading) => Some(leading.conductor.epoch()),
+            Self::Following | Self::Activating { .. } => None,
+        }
+    }
+
+    /// The horizon that frames carry: the applied one.
+    pub(super) fn horizon(&self, coordinator: &Coordinator) -> Horizon {
+        match self {
+            Self::Leading(leading) => leading.conductor.horizon(coordinator),
+            Self::Following | Self::Activating { .. } => coordinator.horizon(),
+        }
+    }
+
+    /// The next timer that is over; never, unless this replica leads.
+    pub(super) async fn next_timer(&mut self) -> (TxnId, ConductorTimer) {
+        match self {
+            Self::Leading(leading) => leading.timers.next().await,
+            Self::Following | Self::Activating { .. } => std::future::pending().await,
+        }
+    }
+
+    /// The caller no longer waits.
+    pub(super) fn leave(&mut self, caller: Caller, txn: TxnId) {
+        if let Self::Leading(leading) = self {
+            leading.conductor.leave(caller, txn);
+        }
+    }
+
+    fn term(&self) -> Option<u64> {
+        match self {
+            Self::Following => None,
+            Self::Activating { term, .. } => Some(*term),
+            Self::Leading(leading) => Some(leading.term),
+        }
+    }
+}
+
+impl Owner {
+    /// Compares the role with what Raft says.
+    pub(super) fn reconsider_role(&mut self) {
+        let Some(watched) = &mut self.leadership else { return };
+        let now = *watched.borrow_and_update();
+        let own = now.me_leader.then_some(now.term);
+        if self.role.term().is_some() && self.role.term() != own {
+            self.depose("Raft has another leader");
+        }
+        if let Some(term) = own
+            && matches!(self.role, Role::Following)
+            // What an earlier leadership proposed is either applied or refused by then.
+            && self.proposals.is_idle()
+        {
+            self.activate(term);
+        }
+    }
+
+    fn activate(&mut self, term: u64) {
+        let nonce = rand::random();
+        tracing::info!(term, "Raft says that this replica leads: activating");
+        self.generation += 1;
+        self.role = Role::Activating { term, nonce };
+        self.proposals.extend([Record::Activate { replica: self.me, nonce }]);
+    }
+
+    /// An activation was applied, this replica's own or another's.
+    pub(super) fn on_activated(&mut self, epoch: Epoch, nonce: u64) {
+        let term = match self.role {
+            Role::Activating { term, nonce: own } if own == nonce => term,
+            Role::Leading(_) => return self.depose("another activation is applied"),
+            Role::Following | Role::Activating { .. } => return,
+        };
+        let limits =
+            Limits { inflight_max: self.config.inflight_max, open_max: self.config.open_max };
+        let mut out = ConductorOutputs::default();
+        self.history = History::new(self.config.history_max);
+        let conductor = Conductor::new(self.rules, limits, &self.coordinator, &mut out);
+        let timers = Timers::new(&self.config);
+        self.role = Role::Leading(Box::new(Leading { term, conductor, timers }));
+        tracing::info!(%epoch, term, taken_over = self.coordinator.open().len(), "leading");
+        self.absorb(out);
+        self.sessions.tell_all();
+    }
+
+    /// This replica conducts no longer. Whoever waits sees that, and asks the next leader.
+    pub(super) fn depose(&mut self, why: &str) {
+        tracing::info!(why, callers = self.callers.len(), "leading no longer");
+        self.role = Role::Following;
+        self.generation += 1;
+        self.proposals.clear();
+        self.callers.clear();
+        self.registering.clear();
+    }
+
+    /// A batch was applied, or will perhaps never be: then the order of records is broken, and this
+    /// leadership ends. Raft may still say that this replica leads; it activates anew.
+    pub(super) fn on_proposed(&mut self, proposed: Proposed) {
+        let lost = match proposed.outcome {
+            Outcome::Applied { .. } => false,
+            Outcome::NotLeader { .. } | Outcome::Unknown { .. } | Outcome::Stopped => true,
+        };
+        if lost && proposed.generation == self.generation && self.role.term().is_some() {
+            self.depose("a batch was not accepted");
+        }
+    }
+
+    pub(super) fn on_timer(&mut self, txn: TxnId, timer: ConductorTimer) {
+        match timer {
+            ConductorTimer::Vote => {
+                self.conduct(|conductor, _, out| conductor.on_vote_timeout(txn, out));
+            }
+            ConductorTimer::Resend => {
+                self.conduct(|conductor, _, out| {
+                    conductor.on_resend(txn, out);
+                    // What was proposed in this leadership is applied or ends it: proposing it once
+                    // more would only pile up records while a majority is out of reach.
+                    out.propose.clear();
+                });
+                if let Role::Leading(leading) = &mut self.role {
+                    leading.timers.settle(txn);
+                }
+            }
+        }
+
+    }
+}

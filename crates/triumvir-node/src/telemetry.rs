@@ -1,0 +1,179 @@
+//! Metrics and log lines: their names, units and labels, in one place. Nothing is decided here.
+
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use triumvir_protocol::{AbortCause, AbortReason, Outcome, TxnId, Value};
+use triumvir_replication::Status;
+use triumvir_wire::Code;
+
+use crate::history::Entry;
+
+/// Upper bounds of the buckets of every time, in seconds.
+const SECONDS: &[f64] = &[
+    0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0,
+    2.0, 5.0, 10.0,
+];
+/// Upper bounds of the buckets of every number of things.
+const COUNTS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 4096.0];
+/// Upper bounds of the buckets of every size in bytes.
+const BYTES: &[f64] = &[256.0, 1024.0, 4096.0, 16384.0, 65536.0, 262144.0, 1048576.0, 8388608.0];
+
+static PROMETHEUS: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
+
+/// Installs the process's recorder, once. None: someone else has installed one.
+pub(crate) fn install() -> Option<PrometheusHandle> {
+    PROMETHEUS.get_or_init(try_install).clone()
+}
+
+fn try_install() -> Option<PrometheusHandle> {
+    let builder = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)
+        .and_then(|b| b.set_buckets_for_metric(Matcher::Suffix("_bytes".to_owned()), BYTES))
+        .and_then(|b| b.set_buckets_for_metric(Matcher::Suffix("_records".to_owned()), COUNTS))
+        .and_then(|b| b.set_buckets_for_metric(Matcher::Suffix("_writes".to_owned()), COUNTS));
+    match builder.and_then(PrometheusBuilder::install_recorder) {
+        Ok(handle) => {
+            describe();
+            Some(handle)
+        }
+        Err(error) => {
+            tracing::warn!(%error, "metrics go to a recorder that was installed before");
+            None
+        }
+    }
+}
+
+fn describe() {
+    describe_counter!("triumvir_transactions_total", "Transactions decided here, by outcome, reason");
+    describe_histogram!("triumvir_phase_seconds", "prepare, record, ack and total, while leading");
+    describe_gauge!("triumvir_transactions_inflight", "Transactions that are not decided");
+    describe_gauge!("triumvir_records_open", "Transactions with a record that has not ended");
+    describe_gauge!("triumvir_outcomes_kept", "Outcomes above the horizon");
+    describe_gauge!("triumvir_oldest_in_doubt_seconds", "Age of the oldest transaction in doubt");
+    describe_gauge!("triumvir_participant_session_up", "1 while the participant is connected here");
+    describe_gauge!("triumvir_participant_branches_in_doubt", "Branches without confirmed outcome");
+    describe_gauge!("triumvir_participant_last_seen_seconds", "Since a frame came from it");
+    describe_gauge!("triumvir_raft_term", "Raft's term here");
+    describe_gauge!("triumvir_raft_leader", "The leader's node id, 0 while none is known");
+    describe_gauge!("triumvir_raft_applied", "The last log index applied here");
+    describe_gauge!("triumvir_raft_lag_entries", "At the leader: entries that a replica lacks");
+    describe_histogram!("triumvir_batch_records", "Records in a proposed batch");
+    describe_histogram!("triumvir_batch_bytes", "Bytes of a proposed batch");
+    describe_histogram!("triumvir_batch_seconds", "From proposing a batch until it is applied");
+    describe_counter!("triumvir_calls_refused_total", "Calls that got an error, by code");
+}
+
+/// A batch goes out.
+pub(crate) fn proposed(records: usize, bytes: usize) {
+    histogram!("triumvir_batch_records").record(records as f64);
+    histogram!("triumvir_batch_bytes").record(bytes as f64);
+}
+
+/// A batch is applied.
+pub(crate) fn batch_applied(took: Duration) {
+    histogram!("triumvir_batch_seconds").record(took.as_secs_f64());
+}
+
+/// A call got an error.
+pub(crate) fn refused(code: Code) {
+    counter!("triumvir_calls_refused_total", "code" => code.as_str()).increment(1);
+}
+
+/// All participants of a transaction have voted.
+pub(crate) fn prepared(entry: &Entry) {
+    phase("prepare", entry.begun, entry.prepared);
+}
+
+/// A transaction's record is applied.
+pub(crate) fn recorded(entry: &Entry) {
+    phase("record", entry.prepared, entry.recorded);
+}
+
+/// A transaction is decided by this leader.
+pub(crate) fn decided(
+    txn: TxnId,
+    entry: &Entry,
+    outcome: Outcome,
+    cause: Option<&AbortCause>,
+    slow: Duration,
+) {
+    let now = Instant::now();
+    let (word, reason) = (word(outcome), cause.map_or("", reason));
+    counter!("triumvir_transactions_total", "outcome" => word, "reason" => reason).increment(1);
+    phase("ack", entry.recorded, Some(now));
+    phase("total", entry.begun, Some(now));
+    let since = |from: Option<Instant>| from.map(|from| (now - from).as_secs_f64() * 1e3);
+    let total_millis = since(entry.begun);
+    let (prepared_millis_ago, recorded_millis_ago) = (since(entry.prepared), since(entry.recorded));
+    if outcome == Value::Abort || total_millis.is_some_and(|total| total >= slow.as_millis() as f64) {
+        tracing::info!(
+            %txn, outcome = word, reason, cause = cause.map(tracing::field::debug),
+            total_millis, prepared_millis_ago, recorded_millis_ago, "transaction decided"
+        );
+    } else {
+        tracing::debug!(
+            %txn, outcome = word, total_millis, prepared_millis_ago, recorded_millis_ago,
+            "transaction decided"
+        );
+    }
+}
+
+fn phase(name: &'static str, from: Option<Instant>, to: Option<Instant>) {
+    if let (Some(from), Some(to)) = (from, to) {
+        histogram!("triumvir_phase_seconds", "phase" => name)
+            .record(to.saturating_duration_since(from).as_secs_f64());
+    }
+}
+
+/// The state of the transactions, as gauges.
+pub(crate) fn transactions(undecided: usize, open: usize, ended: usize, oldest_millis: Option<u64>) {
+    gauge!("triumvir_transactions_inflight").set(undecided as f64);
+    gauge!("triumvir_records_open").set(open as f64);
+    gauge!("triumvir_outcomes_kept").set(ended as f64);
+    let oldest = oldest_millis.map_or(0.0, |millis| millis as f64 / 1e3);
+    gauge!("triumvir_oldest_in_doubt_seconds").set(oldest);
+}
+
+/// One participant, as gauges.
+pub(crate) fn participant(name: &str, up: bool, in_doubt: usize, last_seen: Option<Duration>) {
+    let name = || name.to_owned();
+    gauge!("triumvir_participant_session_up", "participant" => name()).set(f64::from(u8::from(up)));
+    gauge!("triumvir_participant_branches_in_doubt", "participant" => name()).set(in_doubt as f64);
+    if let Some(seen) = last_seen {
+        gauge!("triumvir_participant_last_seen_seconds", "participant" => name())
+            .set(seen.as_secs_f64());
+    }
+}
+
+/// Replication, as gauges.
+pub(crate) fn raft(status: &Status) {
+    gauge!("triumvir_raft_term").set(status.leadership.term as f64);
+    gauge!("triumvir_raft_leader").set(status.leadership.leader.unwrap_or(0) as f64);
+    gauge!("triumvir_raft_applied").set(status.applied_index.unwrap_or(0) as f64);
+    for (node, peer) in &status.peers {
+        gauge!("triumvir_raft_lag_entries", "replica" => node.to_string())
+            .set(peer.lag_entries as f64);
+    }
+}
+
+fn word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Value::Commit => "committed",
+        Value::Abort => "aborted",
+    }
+}
+
+fn reason(cause: &AbortCause) -> &'static str {
+    match cause {
+        AbortCause::No(..) => "no",
+        AbortCause::Recorded(AbortReason::VoteTimeout(_)) => "vote-timeout",
+        AbortCause::Recorded(AbortReason::Requested) => "requested",
+        AbortCause::Recorded(AbortReason::Decided) => "decided",
+        AbortCause::Recorded(AbortReason::Reported(_)) => "reported",
+        AbortCause::Recorded(AbortReason::Fenced) => "fenced",
+        AbortCause::Unexplained => "unexplained",
+    }
+}

@@ -1,0 +1,257 @@
+//! The one task that owns the branches. It takes in what has gathered, lets the core decide, and hands
+//! on records and messages as one submission; while that is being forced, the next one gathers.
+//! Nothing is decided here, and nothing waits here but for input.
+
+mod batch;
+mod calls;
+mod timers;
+mod watch;
+
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+use triumvir_protocol::{
+    Action, Force, Message, Participant, ParticipantOutputs, ParticipantTimer, PrepareResult,
+    Source, TxnId,
+};
+use triumvir_storage::Writer;
+
+use self::batch::{Batch, Submitter};
+use self::calls::{Calls, Done};
+use self::timers::TimerQueue;
+use self::watch::Watch;
+use crate::Write;
+use crate::config::Config;
+use crate::member::Input;
+use crate::outbox::Outbox;
+use crate::resource::{Prepared, Resource};
+
+/// The most results, and the most timers, that go into one batch.
+const GATHERED_MAX: usize = 4096;
+/// The most frames that go into one batch.
+const FRAMES_MAX: usize = 64;
+const PUBLISH_EVERY: Duration = Duration::from_secs(1);
+
+/// Drives a [`Participant`].
+pub(crate) struct Driver<R> {
+    participant: Participant,
+    calls: Calls<R>,
+    timers: TimerQueue,
+    watch: Watch,
+    batch: Batch,
+    submitter: Submitter,
+    inbox: mpsc::Receiver<Input>,
+}
+
+impl<R: Resource> Driver<R> {
+    /// The resource must have recovered its branches.
+    pub(crate) fn new(
+        participant: Participant,
+        resource: Arc<R>,
+        config: &Config,
+        writer: Writer,
+        outbox: Arc<Outbox>,
+        inbox: mpsc::Receiver<Input>,
+    ) -> Self {
+        let watch = Watch::restore(participant.in_doubt());
+        Self {
+            participant,
+            calls: Calls::new(resource),
+            timers: TimerQueue::new(config.timers.clone()),
+            watch,
+            batch: Batch::default(),
+            submitter: Submitter::new(writer, outbox, config.limits.submissions_in_flight_max),
+            inbox,
+        }
+    }
+
+    /// Runs until `stop`; the writer may still hold what was submitted.
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
+        let mut out = ParticipantOutputs::default();
+        self.participant.start(&mut out);
+        self.absorb(out, None);
+        self.submit();
+        let mut publish = tokio::time::interval(PUBLISH_EVERY);
+        publish.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut inputs = Vec::new();
+        loop {
+            let full = self.submitter.is_full();
+            tokio::select! {
+                () = stop.cancelled() => return,
+                (txn, done) = std::future::poll_fn(|cx| self.calls.poll_done(cx)) => {
+                    self.on_done(txn, done);
+                }
+                (txn, timer) = std::future::poll_fn(|cx| self.timers.poll_expired(cx)) => {
+                    self.on_timer(txn, timer);
+                }
+                count = self.inbox.recv_many(&mut inputs, FRAMES_MAX), if !full => {
+                    if count == 0 {
+                        return; // Nobody can say anything any more.
+                    }
+                }
+                () = self.submitter.landed(), if full => {}
+                _ = publish.tick() => self.watch.publish(self.calls.len()),
+            }
+            for input in inputs.drain(..) {
+                self.on_input(input);
+            }
+            self.gather().await;
+            self.submit();
+        }
+    }
+
+    /// Takes in what is ready without waiting for more. Results are taken in the order in which the
+    /// calls finished, so that a branch that got another's locks comes after it in the journal.
+    async fn gather(&mut self) {
+        for _ in 0..GATHERED_MAX {
+            let next = std::future::poll_fn(|cx| Poll::Ready(self.calls.poll_done(cx))).await;
+            match next {
+                Poll::Ready((txn, done)) => self.on_done(txn, done),
+                Poll::Pending => break,
+            }
+        }
+        for _ in 0..GATHERED_MAX {
+            let next = std::future::poll_fn(|cx| Poll::Ready(self.timers.poll_expired(cx))).await;
+            match next {
+                Poll::Ready((txn, timer)) => self.on_timer(txn, timer),
+                Poll::Pending => break,
+            }
+        }
+    }
+
+    fn submit(&mut self) {
+        self.submitter.submit(std::mem::take(&mut self.batch));
+    }
+
+    fn on_input(&mut self, input: Input) {
+        let mut out = ParticipantOutputs::default();
+        match input {
+            Input::Coordinator { replica, epoch, horizon, requests } => {
+                self.participant.on_epoch(epoch);
+                if let Some(horizon) = horizon {
+                    self.participant.on_horizon(horizon, &mut out);
+                }
+                let source = Source::Coordinator(replica, epoch);
+                for (txn, digest, request) in requests {
+                    self.participant.handle_request(source, txn, digest, request, &mut out);
+                }
+            }
+            Input::Peer { from, messages } => {
+                for (txn, digest, message) in messages {
+                    let participant = &mut self.participant;
+                    match message {
+                        Message::Request(request) => {
+                            let source = Source::Peer(from);
+                            participant.handle_request(source, txn, digest, request, &mut out);
+                        }
+                        Message::Answer(answer) => {
+                            participant.handle_answer(from, txn, digest, answer, &mut out);
+                        }
+                        // No frame of a peer holds one.
+                        Message::Inquiry(_) => {}
+                    }
+                }
+            }
+        }
+        self.absorb(out, None);
+    }
+
+    fn on_timer(&mut self, txn: TxnId, timer: ParticipantTimer) {
+        self.watch.expired(txn, timer);
+        let mut out = ParticipantOutputs::default();
+        match timer {
+            ParticipantTimer::Work => self.participant.on_work_timeout(txn, &mut out),
+            ParticipantTimer::Inquire => self.participant.on_inquire(txn, &mut out),
+            ParticipantTimer::Fence => self.participant.on_fence(txn, &mut out),
+            ParticipantTimer::Finish => self.participant.on_finish(txn, &mut out),
+        }
+        self.absorb(out, None);
+    }
+
+    fn on_done(&mut self, txn: TxnId, done: Done) {
+        let mut out = ParticipantOutputs::default();
+        let write = match done {
+            Done::Prepared(result) => {
+                let (result, write) = match result {
+                    Ok(Prepared::Yes { results, write }) => (PrepareResult::Yes { results }, write),
+                    Ok(Prepared::Read { results, write }) => {
+                        (PrepareResult::Read { results }, write)
+                    }
+                    Err(reason) => (PrepareResult::No(reason), None),
+                };
+                self.participant.on_prepared(txn, result, &mut out);
+                self.timers.stop(txn, &[ParticipantTimer::Work]);
+                // A vote that is not wanted any more leaves no trace.
+                write.filter(|_| batch::stands(&out.force, txn))
+            }
+            Done::Applied(write) => {
+                self.participant.on_applied(txn, &mut out);
+                write
+            }
+            Done::Undone(write) => {
+                self.participant.on_undone(txn, &mut out);
+                write
+            }
+            Done::Released(write) => write,
+            Done::Cancelled => None,
+        };
+        self.absorb(out, write);
+    }
+
+    /// Takes the effects of a call of the core, with the resource's part of them.
+    fn absorb(&mut self, out: ParticipantOutputs, write: Option<Write>) {
+        for force in &out.force {
+            self.watch.forced(force);
+            self.stop_timers(force);
+            self.batch.force(force);
+        }
+        if let Some(write) = write {
+            self.batch.write(write);
+        }
+        for (target, txn, digest, message) in out.send {
+            self.watch.sent(target, txn, &message);
+            self.batch.send(target, (txn, digest, message));
+        }
+        for (txn, action) in out.actions {
+            if matches!(action, Action::Cancel) {
+                self.timers.stop(txn, &[ParticipantTimer::Work]);
+            }
+            self.calls.start(txn, action);
+        }
+        for (txn, timer) in out.timers {
+            self.timers.start(txn, timer, self.rank(txn));
+        }
+        for (txn, alarm) in out.alarms {
+            self.watch.alarm(txn, alarm);
+        }
+    }
+
+    /// Stops the timers that a branch's new state has no use for.
+    fn stop_timers(&mut self, force: &Force) {
+        use ParticipantTimer::{Fence, Finish, Inquire, Work};
+        use triumvir_protocol::BranchState;
+        match force {
+            Force::Branch(txn, branch) => match &branch.state {
+                BranchState::Prepared { .. } => {}
+                BranchState::PreCommitted { .. } => self.timers.stop(*txn, &[Inquire, Fence]),
+                BranchState::Read { released: false, .. } => {}
+                _ => self.timers.stop(*txn, &[Work, Inquire, Fence, Finish]),
+            },
+            Force::Forget(txn) => self.timers.stop(*txn, &[Work, Inquire, Fence, Finish]),
+            Force::Horizon(_) => {}
+        }
+    }
+
+    /// This participant's place in the list of `txn`.
+    fn rank(&self, txn: TxnId) -> u32 {
+        let live = self.participant.branches().get(&txn).and_then(|branch| branch.live());
+        let place = live.and_then(|(terms, _)| {
+            terms.participants.iter().position(|listed| *listed == self.participant.id())
+        });
+        place.and_then(|place| u32::try_from(place).ok()).unwrap_or_default()
+    }
+}

@@ -1,0 +1,108 @@
+//! What an operator sees of the branches: gauges, counters and log lines. Nothing here changes what
+//! happens.
+
+use std::collections::{BTreeSet, HashSet};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use triumvir_protocol::{
+    Alarm, Answer, Branch, BranchState, Force, Message, ParticipantTimer, Request, Target, TxnId,
+};
+
+/// The branches that wait for an outcome, and those among them that have waited long.
+#[derive(Default)]
+pub(super) struct Watch {
+    in_doubt: BTreeSet<TxnId>,
+    overdue: HashSet<TxnId>,
+}
+
+impl Watch {
+    pub(super) fn restore<'a>(branches: impl Iterator<Item = (TxnId, &'a Branch)>) -> Self {
+        let in_doubt = branches.map(|(txn, _)| txn).collect();
+        Self { in_doubt, overdue: HashSet::new() }
+    }
+
+    pub(super) fn forced(&mut self, force: &Force) {
+        match force {
+            Force::Branch(txn, branch) if branch.is_live() => {
+                self.in_doubt.insert(*txn);
+            }
+            Force::Branch(txn, branch) => self.resolved(*txn, Some(&branch.state)),
+            Force::Forget(txn) => self.resolved(*txn, None),
+            Force::Horizon(_) => {}
+        }
+    }
+
+    fn resolved(&mut self, txn: TxnId, state: Option<&BranchState>) {
+        self.in_doubt.remove(&txn);
+        if self.overdue.remove(&txn) {
+            let outcome = match state {
+                Some(BranchState::Committed) => "committed",
+                Some(BranchState::Aborted) => "aborted",
+                Some(BranchState::Read { .. }) => "released",
+                _ => "over by the horizon",
+            };
+            tracing::info!(%txn, outcome, "the branch is no longer in doubt");
+        }
+    }
+
+    pub(super) fn expired(&mut self, txn: TxnId, timer: ParticipantTimer) {
+        match timer {
+            ParticipantTimer::Inquire | ParticipantTimer::Finish
+                if self.in_doubt.contains(&txn) && self.overdue.insert(txn) =>
+            {
+                tracing::warn!(%txn, "the branch is in doubt: no news in time; asking");
+            }
+            ParticipantTimer::Work => tracing::debug!(%txn, "the work's time is over"),
+            _ => {}
+        }
+    }
+
+    pub(super) fn sent(&self, target: Target, txn: TxnId, message: &Message) {
+        let vote = match message {
+            Message::Answer(Answer::Yes { .. }) => "yes",
+            Message::Answer(Answer::Read { .. }) => "read",
+            Message::Answer(Answer::No { reason }) => {
+                tracing::debug!(%txn, code = reason.code(), "voted no");
+                "no"
+            }
+            Message::Request(Request::Fence { ballot }) => {
+                tracing::info!(%txn, peer = ?target, %ballot, "fence round: asking for a promise");
+                return;
+            }
+            Message::Request(Request::Accept { ballot, .. }) => {
+                tracing::info!(%txn, peer = ?target, %ballot, "fence round: proposing abort");
+                return;
+            }
+            Message::Request(Request::DoCommit | Request::Abort) => {
+                tracing::info!(%txn, peer = ?target, ?message, "telling a peer the outcome");
+                return;
+            }
+            _ => return,
+        };
+        metrics::counter!("triumvir_participant_votes_total", "vote" => vote).increment(1);
+    }
+
+    pub(super) fn alarm(&self, txn: TxnId, alarm: Alarm) {
+        let (kind, text) = match alarm {
+            Alarm::NoBranch => {
+                ("no-branch", "ALARM: told to go on with a branch that this journal does not know")
+            }
+            Alarm::Contradiction => {
+                ("contradiction", "ALARM: told the opposite of what was done here")
+            }
+        };
+        metrics::counter!("triumvir_participant_alarms_total", "kind" => kind).increment(1);
+        tracing::error!(%txn, kind, "{text}");
+    }
+
+    /// Sets the gauges.
+    pub(super) fn publish(&self, calls: usize) {
+        metrics::gauge!("triumvir_participant_branches_in_doubt").set(self.in_doubt.len() as f64);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let oldest = self.in_doubt.first().map_or(0.0, |txn| {
+            now.as_secs_f64() - txn.millis() as f64 / 1000.0
+        });
+        metrics::gauge!("triumvir_participant_oldest_in_doubt_seconds").set(oldest.max(0.0));
+        metrics::gauge!("triumvir_participant_resource_calls").set(calls as f64);
+    }
+}
