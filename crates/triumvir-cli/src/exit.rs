@@ -21,7 +21,7 @@ pub(crate) enum Exit {
     Refused = 5,
     /// Nobody answered, or not in time. Nothing was applied.
     Unreachable = 6,
-    /// A check did not hold: the demo's audit.
+    /// What was asked for does not hold: the demo's audit, or an abort that came too late.
     Check = 7,
 }
 
@@ -48,7 +48,8 @@ Exit status:
   4  the outcome is unknown (yet, or no longer): ask again with the same id
   5  refused by the cluster; nothing was applied
   6  nobody answered, or not in time; nothing was applied
-  7  a check did not hold (the audit of `demo`)";
+  7  what was asked for does not hold: the audit of `demo` failed, or `abort`
+     came too late and the transaction is committed";
 
 #[cfg(test)]
 mod tests {

@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use triumvir_client::{Applied, BuildError, Code};
+
 use crate::exit::Exit;
 use crate::paint::{Paint, Tone};
 
@@ -37,6 +39,12 @@ impl Failure {
     pub(crate) fn next(mut self, next: impl Into<String>) -> Self {
         self.next = Some(next.into());
         self
+    }
+
+    /// A failure with the code, and what the code says to do next.
+    pub(crate) fn coded(exit: Exit, code: Code, message: impl Into<String>) -> Self {
+        let code_text = Some(code.as_str().to_owned());
+        Self { code: code_text, ..Self::new(exit, message) }.next(code.next())
     }
 
     /// Any error: as it is if it is a failure already, else as an internal one with its causes.
@@ -75,6 +83,42 @@ impl Failure {
     }
 }
 
+/// What the cluster, or the way to it, has said.
+impl From<triumvir_client::Failure> for Failure {
+    fn from(failure: triumvir_client::Failure) -> Self {
+        let code = failure.code;
+        let exit = match (failure.applied, code.grpc()) {
+            (Applied::Applied, _) => Exit::Ok,
+            (Applied::Unknown, _) => Exit::Unknown,
+            (Applied::NotApplied, tonic::Code::Unavailable | tonic::Code::DeadlineExceeded) => {
+                Exit::Unreachable
+            }
+            (Applied::NotApplied, tonic::Code::Internal) => Exit::Internal,
+            (Applied::NotApplied, _) if code == Code::BadSettings => Exit::Usage,
+            (Applied::NotApplied, _) => Exit::Refused,
+        };
+        let title = code.title();
+        let message = match failure.detail.as_str() {
+            "" => title.to_owned(),
+            detail if detail == title => title.to_owned(),
+            detail => format!("{title}: {detail}"),
+        };
+        let mut next = code.next().to_owned();
+        if let Some(leader) = &failure.leader {
+            next.push_str(&format!(" (the leader is {leader})"));
+        }
+        let applied = Some(failure.applied.as_str());
+        Self { applied, ..Self::coded(exit, code, message) }.next(next)
+    }
+}
+
+/// Addresses and times that no client can be made of.
+impl From<BuildError> for Failure {
+    fn from(error: BuildError) -> Self {
+        triumvir_client::Failure::from(error).into()
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
@@ -104,6 +148,23 @@ mod tests {
         let failure = Failure::of(&error);
         assert_eq!(failure.exit, Exit::Internal);
         assert_eq!(failure.message, "cannot write: disk full");
+    }
+
+    #[test]
+    fn exit_statuses_follow_what_is_known_of_the_transaction() {
+        let cases = [
+            (Code::Unreachable, Exit::Unreachable),
+            (Code::NoLeader, Exit::Unreachable),
+            (Code::OutcomeUnknown, Exit::Unknown),
+            (Code::IdInUse, Exit::Refused),
+            (Code::Busy, Exit::Refused),
+            (Code::BadSettings, Exit::Usage),
+        ];
+        for (code, exit) in cases {
+            let failure = Failure::from(triumvir_client::Failure::from(code));
+            assert_eq!(failure.exit, exit, "{code}");
+            assert_eq!(failure.code.as_deref(), Some(code.as_str()));
+        }
     }
 
     #[test]

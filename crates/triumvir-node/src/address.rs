@@ -22,10 +22,15 @@ impl Listeners {
     ///
     /// [`NodeError::Listen`] when an address cannot be bound.
     pub async fn bind(config: &Config) -> Result<Self, NodeError> {
-        Ok(Self { grpc: bind(config.listen).await?, http: bind(config.http_listen).await? })
+        Ok(Self {
+            grpc: bind(config.listen).await?,
+            http: bind(config.http_listen).await?,
+        })
     }
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, NodeError> {
-    TcpListener::bind(address).await.map_err(|source| NodeError::Listen { address, source })
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| NodeError::Listen { address, source })
 }

@@ -19,7 +19,10 @@ pub(crate) struct Channels {
 
 impl Channels {
     pub(crate) fn new(connect_timeout: Duration) -> Self {
-        Self { connect_timeout, kept: Mutex::default() }
+        Self {
+            connect_timeout,
+            kept: Mutex::default(),
+        }
     }
 
     /// The channel to `address`. It connects when it is first used, and again after a failure.

@@ -159,7 +159,11 @@ impl Config {
     ///
     /// [`NodeError::Config`] with the setting that is wrong.
     pub fn check(&self) -> Result<(), NodeError> {
-        let wrong = |reason: &str| Err(NodeError::Config { reason: reason.to_owned() });
+        let wrong = |reason: &str| {
+            Err(NodeError::Config {
+                reason: reason.to_owned(),
+            })
+        };
         let zero = [
             ("vote_timeout", self.vote_timeout),
             ("resend", self.resend),
@@ -184,9 +188,21 @@ impl Config {
             return wrong(&format!("{name} must be at least 1"));
         }
         let most = [
-            ("participants_max", self.participants_max, limits::PARTICIPANTS_MAX),
-            ("payload_max_bytes", self.payload_max_bytes, limits::PAYLOAD_BYTES_MAX),
-            ("request_max_bytes", self.request_max_bytes, limits::REQUEST_BYTES_MAX),
+            (
+                "participants_max",
+                self.participants_max,
+                limits::PARTICIPANTS_MAX,
+            ),
+            (
+                "payload_max_bytes",
+                self.payload_max_bytes,
+                limits::PAYLOAD_BYTES_MAX,
+            ),
+            (
+                "request_max_bytes",
+                self.request_max_bytes,
+                limits::REQUEST_BYTES_MAX,
+            ),
         ];
         if let Some((name, _, most)) = most.iter().find(|(_, value, most)| value > most) {
             return wrong(&format!("{name} must be at most {most}"));
@@ -248,9 +264,27 @@ mod tests {
             ..Config::default()
         };
         let bad = [
-            ("inflight_max", Config { inflight_max: 0, ..good.clone() }),
-            ("participants_max", Config { participants_max: 65, ..good.clone() }),
-            ("resend", Config { resend: Duration::ZERO, ..good.clone() }),
+            (
+                "inflight_max",
+                Config {
+                    inflight_max: 0,
+                    ..good.clone()
+                },
+            ),
+            (
+                "participants_max",
+                Config {
+                    participants_max: 65,
+                    ..good.clone()
+                },
+            ),
+            (
+                "resend",
+                Config {
+                    resend: Duration::ZERO,
+                    ..good.clone()
+                },
+            ),
             ("initial_cluster", Config { node: 2, ..good }),
         ];
         for (name, config) in bad {

@@ -1,5 +1,5 @@
-//! Recent transactions and what happened to them, in memory, for people. It begins anew with every
-//! leadership and every start, it is bounded, and nothing is decided by it.
+//! Recent transactions and what happened to them as seen from this replica, in memory, for people. It
+//! begins anew with every start, it is bounded, and nothing is decided by it.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Instant;
@@ -78,7 +78,11 @@ pub(crate) struct History {
 
 impl History {
     pub(crate) fn new(max: usize) -> Self {
-        Self { max, entries: HashMap::new(), order: VecDeque::new() }
+        Self {
+            max,
+            entries: HashMap::new(),
+            order: VecDeque::new(),
+        }
     }
 
     pub(crate) fn get(&self, txn: TxnId) -> Option<&Entry> {
@@ -88,6 +92,9 @@ impl History {
     /// The content of `txn` is known.
     pub(crate) fn learn(&mut self, txn: TxnId, terms: &Terms) {
         let entry = self.entry(txn);
+        if entry.digest.is_some_and(|known| known != terms.digest) {
+            *entry = Entry::default();
+        }
         if entry.digest.is_none() {
             entry.digest = Some(terms.digest);
             entry.mode = Some(terms.mode);
@@ -116,6 +123,10 @@ impl History {
     /// Something has happened to `txn`; gives what is known of it by then.
     pub(crate) fn happened(&mut self, txn: TxnId, milestone: &Milestone) -> &Entry {
         let entry = self.entry(txn);
+        if *milestone == Milestone::Begun {
+            // What stands was a former attempt's, perhaps with other content.
+            *entry = Entry::default();
+        }
         if entry.events.len() < EVENTS_MAX {
             entry.events.push((clock::micros(), milestone.clone()));
         }

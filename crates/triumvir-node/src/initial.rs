@@ -43,7 +43,9 @@ impl InitialCluster {
                 return Err(InitialClusterError::Twice { part: address });
             }
             if map.insert(node, address).is_some() {
-                return Err(InitialClusterError::Twice { part: node.to_string() });
+                return Err(InitialClusterError::Twice {
+                    part: node.to_string(),
+                });
             }
         }
         Ok(Self(map))
@@ -60,9 +62,14 @@ impl FromStr for InitialCluster {
     type Err = InitialClusterError;
 
     fn from_str(line: &str) -> Result<Self, Self::Err> {
-        let parts = line.split(',').map(str::trim).filter(|part| !part.is_empty());
+        let parts = line
+            .split(',')
+            .map(str::trim)
+            .filter(|part| !part.is_empty());
         let members = parts.map(|part| {
-            let wrong = || InitialClusterError::Part { part: part.to_owned() };
+            let wrong = || InitialClusterError::Part {
+                part: part.to_owned(),
+            };
             let (node, address) = part.split_once('=').ok_or_else(wrong)?;
             let node: u64 = node.trim().parse().map_err(|_| wrong())?;
             let address = address.trim();
@@ -109,13 +116,24 @@ mod tests {
         let members: InitialCluster = line.parse().unwrap();
         assert_eq!(members.to_string(), line);
         assert_eq!(members.members()[&2], "[::1]:2");
-        assert_eq!("".parse::<InitialCluster>().unwrap(), InitialCluster::default());
+        assert_eq!(
+            "".parse::<InitialCluster>().unwrap(),
+            InitialCluster::default()
+        );
     }
 
     #[test]
     fn lines_that_name_no_cluster_are_refused() {
-        for line in ["a", "1=host", "0=a:1", "x=a:1", "1=:1", "1=a:x", "1=a:1,1=b:1", "1=a:1,2=a:1"]
-        {
+        for line in [
+            "a",
+            "1=host",
+            "0=a:1",
+            "x=a:1",
+            "1=:1",
+            "1=a:x",
+            "1=a:1,1=b:1",
+            "1=a:1,2=a:1",
+        ] {
             assert!(line.parse::<InitialCluster>().is_err(), "{line}");
         }
     }

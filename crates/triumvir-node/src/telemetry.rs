@@ -17,9 +17,13 @@ const SECONDS: &[f64] = &[
     2.0, 5.0, 10.0,
 ];
 /// Upper bounds of the buckets of every number of things.
-const COUNTS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 4096.0];
+const COUNTS: &[f64] = &[
+    1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 4096.0,
+];
 /// Upper bounds of the buckets of every size in bytes.
-const BYTES: &[f64] = &[256.0, 1024.0, 4096.0, 16384.0, 65536.0, 262144.0, 1048576.0, 8388608.0];
+const BYTES: &[f64] = &[
+    256.0, 1024.0, 4096.0, 16384.0, 65536.0, 262144.0, 1048576.0, 8388608.0,
+];
 
 static PROMETHEUS: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
 
@@ -47,23 +51,59 @@ fn try_install() -> Option<PrometheusHandle> {
 }
 
 fn describe() {
-    describe_counter!("triumvir_transactions_total", "Transactions decided here, by outcome, reason");
-    describe_histogram!("triumvir_phase_seconds", "prepare, record, ack and total, while leading");
-    describe_gauge!("triumvir_transactions_inflight", "Transactions that are not decided");
-    describe_gauge!("triumvir_records_open", "Transactions with a record that has not ended");
+    describe_counter!(
+        "triumvir_transactions_total",
+        "Transactions decided here, by outcome, reason"
+    );
+    describe_histogram!(
+        "triumvir_phase_seconds",
+        "prepare, record, ack and total, while leading"
+    );
+    describe_gauge!(
+        "triumvir_transactions_inflight",
+        "Transactions that are not decided"
+    );
+    describe_gauge!(
+        "triumvir_records_open",
+        "Transactions with a record that has not ended"
+    );
     describe_gauge!("triumvir_outcomes_kept", "Outcomes above the horizon");
-    describe_gauge!("triumvir_oldest_in_doubt_seconds", "Age of the oldest transaction in doubt");
-    describe_gauge!("triumvir_participant_session_up", "1 while the participant is connected here");
-    describe_gauge!("triumvir_participant_branches_in_doubt", "Branches without confirmed outcome");
-    describe_gauge!("triumvir_participant_last_seen_seconds", "Since a frame came from it");
+    describe_gauge!(
+        "triumvir_oldest_in_doubt_seconds",
+        "Age of the oldest transaction in doubt"
+    );
+    describe_gauge!(
+        "triumvir_participant_session_up",
+        "1 while the participant is connected here"
+    );
+    describe_gauge!(
+        "triumvir_participant_branches_in_doubt",
+        "Branches without confirmed outcome"
+    );
+    describe_gauge!(
+        "triumvir_participant_last_seen_seconds",
+        "Since a frame came from it"
+    );
     describe_gauge!("triumvir_raft_term", "Raft's term here");
-    describe_gauge!("triumvir_raft_leader", "The leader's node id, 0 while none is known");
+    describe_gauge!(
+        "triumvir_raft_leader",
+        "The leader's node id, 0 while none is known"
+    );
     describe_gauge!("triumvir_raft_applied", "The last log index applied here");
-    describe_gauge!("triumvir_raft_lag_entries", "At the leader: entries that a replica lacks");
+    describe_gauge!(
+        "triumvir_raft_lag_entries",
+        "At the leader: entries that a replica lacks"
+    );
     describe_histogram!("triumvir_batch_records", "Records in a proposed batch");
     describe_histogram!("triumvir_batch_bytes", "Bytes of a proposed batch");
-    describe_histogram!("triumvir_batch_seconds", "From proposing a batch until it is applied");
-    describe_counter!("triumvir_calls_refused_total", "Calls that got an error, by code");
+    describe_histogram!(
+        "triumvir_batch_seconds",
+        "From proposing a batch until it is applied"
+    );
+    describe_counter!(
+        "triumvir_calls_refused_total",
+        "Calls that got an error, by code"
+    );
 }
 
 /// A batch goes out.
@@ -108,7 +148,8 @@ pub(crate) fn decided(
     let since = |from: Option<Instant>| from.map(|from| (now - from).as_secs_f64() * 1e3);
     let total_millis = since(entry.begun);
     let (prepared_millis_ago, recorded_millis_ago) = (since(entry.prepared), since(entry.recorded));
-    if outcome == Value::Abort || total_millis.is_some_and(|total| total >= slow.as_millis() as f64) {
+    if outcome == Value::Abort || total_millis.is_some_and(|total| total >= slow.as_millis() as f64)
+    {
         tracing::info!(
             %txn, outcome = word, reason, cause = cause.map(tracing::field::debug),
             total_millis, prepared_millis_ago, recorded_millis_ago, "transaction decided"
@@ -129,7 +170,12 @@ fn phase(name: &'static str, from: Option<Instant>, to: Option<Instant>) {
 }
 
 /// The state of the transactions, as gauges.
-pub(crate) fn transactions(undecided: usize, open: usize, ended: usize, oldest_millis: Option<u64>) {
+pub(crate) fn transactions(
+    undecided: usize,
+    open: usize,
+    ended: usize,
+    oldest_millis: Option<u64>,
+) {
     gauge!("triumvir_transactions_inflight").set(undecided as f64);
     gauge!("triumvir_records_open").set(open as f64);
     gauge!("triumvir_outcomes_kept").set(ended as f64);

@@ -36,19 +36,25 @@ pub(crate) struct Directory {
 impl Directory {
     pub(crate) fn of(coordinator: &Coordinator, version: u64) -> Self {
         let participants = coordinator.participants();
-        let entry = |(id, known): (&ParticipantId, &triumvir_protocol::Registration)| {
-            v1::DirectoryEntry {
+        let entry =
+            |(id, known): (&ParticipantId, &triumvir_protocol::Registration)| v1::DirectoryEntry {
                 participant: id.0,
                 name: known.name.to_string(),
                 address: known.address.to_string(),
-            }
-        };
+            };
         let current = || participants.iter().filter(|(_, known)| !known.replaced);
         Self {
             version,
-            ids: current().map(|(id, known)| (known.name.clone(), *id)).collect(),
-            names: participants.iter().map(|(id, known)| (*id, known.name.clone())).collect(),
-            wire: v1::Directory { entries: current().map(entry).collect() },
+            ids: current()
+                .map(|(id, known)| (known.name.clone(), *id))
+                .collect(),
+            names: participants
+                .iter()
+                .map(|(id, known)| (*id, known.name.clone()))
+                .collect(),
+            wire: v1::Directory {
+                entries: current().map(entry).collect(),
+            },
         }
     }
 
@@ -59,6 +65,8 @@ impl Directory {
 
     /// The name of `id`, or its number.
     pub(crate) fn name(&self, id: ParticipantId) -> String {
-        self.names.get(&id).map_or_else(|| id.to_string(), ToString::to_string)
+        self.names
+            .get(&id)
+            .map_or_else(|| id.to_string(), ToString::to_string)
     }
 }

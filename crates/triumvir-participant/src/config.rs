@@ -151,7 +151,7 @@ impl Default for Network {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            inbox_frames_max: 256,
+            inbox_frames_max: 64,
             session_queue_max: 65_536,
             peer_queue_max: 16_384,
             submissions_in_flight_max: 64,
@@ -185,7 +185,10 @@ impl Config {
             ("data", self.data.as_os_str().is_empty()),
         ];
         if let Some((setting, _)) = given.into_iter().find(|(_, missing)| *missing) {
-            return Err(ConfigError { setting, problem: "must be given".to_owned() });
+            return Err(ConfigError {
+                setting,
+                problem: "must be given".to_owned(),
+            });
         }
         if self.name.len() > name_max {
             return Err(ConfigError {
@@ -193,24 +196,37 @@ impl Config {
                 problem: format!("is longer than {name_max} bytes"),
             });
         }
-        let addresses = self.coordinators.iter().map(|address| ("coordinators", address));
-        let peers = self.peer_addresses.values().map(|address| ("peer_addresses", address));
+        let addresses = self
+            .coordinators
+            .iter()
+            .map(|address| ("coordinators", address));
+        let peers = self
+            .peer_addresses
+            .values()
+            .map(|address| ("peer_addresses", address));
         let own = self.advertise.iter().map(|address| ("advertise", address));
         for (setting, address) in addresses.chain(peers).chain(own) {
             if let Err(error) = crate::dial::endpoint(address) {
-                return Err(ConfigError { setting, problem: format!("has {address:?}: {error}") });
+                return Err(ConfigError {
+                    setting,
+                    problem: format!("has {address:?}: {error}"),
+                });
             }
         }
         let sizes = [
             ("limits.inbox_frames_max", self.limits.inbox_frames_max),
             ("limits.session_queue_max", self.limits.session_queue_max),
             ("limits.peer_queue_max", self.limits.peer_queue_max),
-            ("limits.submissions_in_flight_max", self.limits.submissions_in_flight_max),
+            (
+                "limits.submissions_in_flight_max",
+                self.limits.submissions_in_flight_max,
+            ),
         ];
         match sizes.into_iter().find(|(_, size)| *size == 0) {
-            Some((setting, _)) => {
-                Err(ConfigError { setting, problem: "must not be 0".to_owned() })
-            }
+            Some((setting, _)) => Err(ConfigError {
+                setting,
+                problem: "must not be 0".to_owned(),
+            }),
             None => Ok(()),
         }
     }
@@ -234,17 +250,38 @@ mod tests {
         assert_eq!(usable().check(), Ok(()));
         let setting = |config: Config| config.check().unwrap_err().setting;
         assert_eq!(setting(Config::default()), "name");
-        assert_eq!(setting(Config { coordinators: Vec::new(), ..usable() }), "coordinators");
-        assert_eq!(setting(Config { advertise: Some("not a place".to_owned()), ..usable() }), "advertise");
-        let limits = Limits { peer_queue_max: 0, ..Limits::default() };
-        assert_eq!(setting(Config { limits, ..usable() }), "limits.peer_queue_max");
+        assert_eq!(
+            setting(Config {
+                coordinators: Vec::new(),
+                ..usable()
+            }),
+            "coordinators"
+        );
+        assert_eq!(
+            setting(Config {
+                advertise: Some("not a place".to_owned()),
+                ..usable()
+            }),
+            "advertise"
+        );
+        let limits = Limits {
+            peer_queue_max: 0,
+            ..Limits::default()
+        };
+        assert_eq!(
+            setting(Config { limits, ..usable() }),
+            "limits.peer_queue_max"
+        );
     }
 
     #[test]
     fn settings_survive_their_written_form_and_unknown_ones_are_refused() {
         let written = serde_json::to_string(&usable()).unwrap();
         assert_eq!(serde_json::from_str::<Config>(&written).unwrap(), usable());
-        assert_eq!(serde_json::from_str::<Config>("{}").unwrap(), Config::default());
+        assert_eq!(
+            serde_json::from_str::<Config>("{}").unwrap(),
+            Config::default()
+        );
         let unknown = serde_json::from_str::<Config>(r#"{"timers": {"inquier": "1s"}}"#);
         assert!(unknown.unwrap_err().to_string().contains("inquier"));
     }

@@ -22,7 +22,11 @@ impl Directory {
         stored: BTreeMap<ParticipantId, PeerAddress>,
         writer: Writer,
     ) -> Self {
-        Self { overrides, known: Mutex::new(stored), writer }
+        Self {
+            overrides,
+            known: Mutex::new(stored),
+            writer,
+        }
     }
 
     /// Takes what the cluster says; what is new is stored with the next forced write.
@@ -31,7 +35,10 @@ impl Directory {
         let mut news = Vec::new();
         for entry in directory.entries {
             let id = ParticipantId(entry.participant);
-            let place = PeerAddress { name: entry.name, address: entry.address };
+            let place = PeerAddress {
+                name: entry.name,
+                address: entry.address,
+            };
             if known.get(&id) != Some(&place) {
                 known.insert(id, place.clone());
                 news.push((id, place));
@@ -40,7 +47,8 @@ impl Directory {
         if !news.is_empty() {
             let size = news.len() * 128;
             self.writer.submit_lazy(size, move |write| {
-                news.iter().try_for_each(|(id, place)| Journal::put_peer(write, *id, place))
+                news.iter()
+                    .try_for_each(|(id, place)| Journal::put_peer(write, *id, place))
             });
         }
     }
@@ -49,12 +57,19 @@ impl Directory {
     pub(crate) fn address(&self, peer: ParticipantId) -> Option<String> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let place = known.get(&peer)?;
-        Some(self.overrides.get(&place.name).unwrap_or(&place.address).clone())
+        Some(
+            self.overrides
+                .get(&place.name)
+                .unwrap_or(&place.address)
+                .clone(),
+        )
     }
 
     /// What `peer` is called in logs.
     pub(crate) fn name(&self, peer: ParticipantId) -> String {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(&peer).map_or_else(|| peer.to_string(), |place| place.name.clone())
+        known
+            .get(&peer)
+            .map_or_else(|| peer.to_string(), |place| place.name.clone())
     }
 }

@@ -1,7 +1,6 @@
 //! Frames form by themselves: whatever has gathered in a queue when the transport can take more goes
 //! out as one frame. What the messages mean is not known here.
 
-use prost::Message as _;
 use tokio::sync::mpsc;
 use triumvir_protocol::{Digest, Message, TxnId};
 use triumvir_wire::limits::{FRAME_BYTES_TARGET, FRAME_MESSAGES_MAX};
@@ -87,8 +86,14 @@ pub(crate) fn participant_frames(
     let gather = Gather::<v1::ParticipantMessage>::new(queue);
     futures::stream::unfold((Some(hello), gather), |(hello, mut gather)| async move {
         let frame = match hello {
-            Some(hello) => v1::ParticipantFrame { hello: Some(hello), messages: Vec::new() },
-            None => v1::ParticipantFrame { hello: None, messages: gather.next().await? },
+            Some(hello) => v1::ParticipantFrame {
+                hello: Some(hello),
+                messages: Vec::new(),
+            },
+            None => v1::ParticipantFrame {
+                hello: None,
+                messages: gather.next().await?,
+            },
         };
         Some((frame, (None, gather)))
     })
@@ -102,8 +107,14 @@ pub(crate) fn peer_frames(
     let gather = Gather::<v1::PeerMessage>::new(queue);
     futures::stream::unfold((Some(hello), gather), |(hello, mut gather)| async move {
         let frame = match hello {
-            Some(hello) => v1::PeerFrame { hello: Some(hello), messages: Vec::new() },
-            None => v1::PeerFrame { hello: None, messages: gather.next().await? },
+            Some(hello) => v1::PeerFrame {
+                hello: Some(hello),
+                messages: Vec::new(),
+            },
+            None => v1::PeerFrame {
+                hello: None,
+                messages: gather.next().await?,
+            },
         };
         Some((frame, (None, gather)))
     })
@@ -115,8 +126,14 @@ mod tests {
     use triumvir_protocol::Answer;
 
     fn answer(results: usize) -> Envelope {
-        let answer = Answer::Yes { results: vec![0; results].into() };
-        (TxnId::at_millis(1), Digest([0; 32]), Message::Answer(answer))
+        let answer = Answer::Yes {
+            results: vec![0; results].into(),
+        };
+        (
+            TxnId::at_millis(1),
+            Digest([0; 32]),
+            Message::Answer(answer),
+        )
     }
 
     #[tokio::test]

@@ -4,8 +4,10 @@
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
-use triumvir_protocol::{Digest, DiskId, Epoch, Horizon, Message, ParticipantId, ReplicaId, Request};
 use triumvir_protocol::TxnId;
+use triumvir_protocol::{
+    Digest, DiskId, Epoch, Horizon, Message, ParticipantId, ReplicaId, Request,
+};
 
 use crate::Config;
 use crate::directory::Directory;
@@ -22,7 +24,10 @@ pub(crate) enum Input {
         requests: Vec<(TxnId, Digest, Request)>,
     },
     /// A peer's frame.
-    Peer { from: ParticipantId, messages: Vec<(TxnId, Digest, Message)> },
+    Peer {
+        from: ParticipantId,
+        messages: Vec<(TxnId, Digest, Message)>,
+    },
 }
 
 /// What every connection needs to know.

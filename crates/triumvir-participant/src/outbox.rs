@@ -27,7 +27,10 @@ struct SessionLink {
 
 impl Outbox {
     pub(crate) fn new(peers: mpsc::Sender<PeerCommand>) -> Self {
-        Self { sessions: Mutex::default(), peers }
+        Self {
+            sessions: Mutex::default(),
+            peers,
+        }
     }
 
     /// The session with `replica` is up; one that stood before ends. The token is cancelled when this
@@ -38,7 +41,10 @@ impl Outbox {
         queue: mpsc::Sender<Envelope>,
     ) -> CancellationToken {
         let ended = CancellationToken::new();
-        let link = SessionLink { queue, ended: ended.clone() };
+        let link = SessionLink {
+            queue,
+            ended: ended.clone(),
+        };
         let mut sessions = self.lock();
         if let Some(old) = sessions.insert(replica, link) {
             old.ended.cancel();
@@ -51,7 +57,10 @@ impl Outbox {
     pub(crate) fn close(&self, replica: ReplicaId, ended: &CancellationToken) {
         ended.cancel();
         let mut sessions = self.lock();
-        if sessions.get(&replica).is_some_and(|link| link.ended.is_cancelled()) {
+        if sessions
+            .get(&replica)
+            .is_some_and(|link| link.ended.is_cancelled())
+        {
             sessions.remove(&replica);
         }
         up(&sessions);
@@ -70,7 +79,11 @@ impl Outbox {
                     }
                 }
                 Target::Peer(peer) => {
-                    if self.peers.try_send(PeerCommand::Send(peer, envelope)).is_err() {
+                    if self
+                        .peers
+                        .try_send(PeerCommand::Send(peer, envelope))
+                        .is_err()
+                    {
                         dropped("peers");
                     }
                 }

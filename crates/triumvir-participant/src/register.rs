@@ -60,7 +60,10 @@ pub(crate) async fn register(
     if let Some(directory) = response.directory {
         member.directory.refresh(directory);
     }
-    force(writer, move |write| Journal::put_registration(write, id, incarnation)).await?;
+    force(writer, move |write| {
+        Journal::put_registration(write, id, incarnation)
+    })
+    .await?;
     tracing::info!(name = config.name, %id, %incarnation, "registered");
     Ok(Registration { id, incarnation })
 }
@@ -122,7 +125,9 @@ fn is_final(code: Code) -> bool {
 /// One forced write, awaited.
 async fn force(
     writer: &Writer,
-    write: impl FnOnce(&triumvir_storage::WriteTransaction) -> Result<(), triumvir_storage::StorageError>
+    write: impl FnOnce(
+        &triumvir_storage::WriteTransaction,
+    ) -> Result<(), triumvir_storage::StorageError>
     + Send
     + 'static,
 ) -> Result<(), WriteError> {

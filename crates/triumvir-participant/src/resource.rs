@@ -54,7 +54,7 @@ use crate::Write;
 ///
 /// A counter of tickets, kept in the data folder's own database.
 ///
-/// ```
+/// ```no_run
 #[doc = include_str!("../examples/tickets.rs")]
 /// ```
 pub trait Resource: Send + Sync + 'static {
@@ -173,13 +173,20 @@ pub struct Refusal {
 impl Refusal {
     /// A refusal that will be the same next time.
     pub fn new(code: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { code: code.into(), detail: detail.into(), retryable: false }
+        Self {
+            code: code.into(),
+            detail: detail.into(),
+            retryable: false,
+        }
     }
 
     /// The same, for something that passes.
     #[must_use]
     pub fn retryable(self) -> Self {
-        Self { retryable: true, ..self }
+        Self {
+            retryable: true,
+            ..self
+        }
     }
 }
 

@@ -91,16 +91,14 @@ impl From<tokio::time::error::Elapsed> for End {
 
 /// Whether no other session will go better.
 fn is_final(code: Code) -> bool {
-    matches!(code, Code::WrongCluster | Code::UnsupportedVersion | Code::DiskReplaced)
+    matches!(
+        code,
+        Code::WrongCluster | Code::UnsupportedVersion | Code::DiskReplaced
+    )
 }
 
 /// One session, from its connection to its end.
-async fn run(
-    member: &Member,
-    registration: Registration,
-    address: &str,
-    was_up: &mut bool,
-) -> End {
+async fn run(member: &Member, registration: Registration, address: &str, was_up: &mut bool) -> End {
     let (queue, outgoing) = mpsc::channel(member.config.limits.session_queue_max);
     let (replica, first, mut incoming) = match open(member, registration, address, outgoing).await {
         Ok(opened) => opened,
@@ -122,9 +120,18 @@ async fn open(
     registration: Registration,
     address: &str,
     outgoing: mpsc::Receiver<frames::Envelope>,
-) -> Result<(ReplicaId, v1::CoordinatorFrame, Streaming<v1::CoordinatorFrame>), End> {
+) -> Result<
+    (
+        ReplicaId,
+        v1::CoordinatorFrame,
+        Streaming<v1::CoordinatorFrame>,
+    ),
+    End,
+> {
     let network = &member.config.network;
-    let channel = dial::connect(address, network).await.map_err(End::Connect)?;
+    let channel = dial::connect(address, network)
+        .await
+        .map_err(End::Connect)?;
     let mut client = ParticipantsClient::new(channel)
         .max_decoding_message_size(FRAME_BYTES_MAX)
         .max_encoding_message_size(FRAME_BYTES_MAX);
@@ -138,7 +145,9 @@ async fn open(
     let frames = frames::participant_frames(hello, outgoing);
     let session = timeout(network.connect_timeout, client.session(frames)).await??;
     let mut incoming = session.into_inner();
-    let first = timeout(network.connect_timeout, incoming.message()).await??.ok_or(End::Closed)?;
+    let first = timeout(network.connect_timeout, incoming.message())
+        .await??
+        .ok_or(End::Closed)?;
     let replica = match &first.hello {
         Some(hello) if hello.version == SESSION_VERSION => ReplicaId(hello.replica),
         _ => return Err(End::Hello),
@@ -183,6 +192,11 @@ async fn take(
     };
     let requests = frames::received(address, frame.messages);
     let epoch = Epoch(frame.epoch);
-    let input = Input::Coordinator { replica, epoch, horizon, requests };
+    let input = Input::Coordinator {
+        replica,
+        epoch,
+        horizon,
+        requests,
+    };
     member.inbox.send(input).await.map_err(|_| End::Stopping)
 }

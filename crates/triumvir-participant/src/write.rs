@@ -26,14 +26,21 @@ impl Write {
         size_bytes: usize,
         apply: impl FnOnce(&WriteTransaction) -> Result<(), StorageError> + Send + 'static,
     ) -> Self {
-        Self { apply: Box::new(apply), durable: None, size_bytes }
+        Self {
+            apply: Box::new(apply),
+            durable: None,
+            size_bytes,
+        }
     }
 
     /// The same, and `durable` is called once after the write is on stable storage, in order, on the
     /// writer's thread. It must not block.
     #[must_use]
     pub fn on_durable(self, durable: impl FnOnce() + Send + 'static) -> Self {
-        Self { durable: Some(Box::new(durable)), ..self }
+        Self {
+            durable: Some(Box::new(durable)),
+            ..self
+        }
     }
 
     pub(crate) fn size_bytes(&self) -> usize {
@@ -52,6 +59,8 @@ impl Write {
 
 impl fmt::Debug for Write {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Write").field("size_bytes", &self.size_bytes).finish_non_exhaustive()
+        f.debug_struct("Write")
+            .field("size_bytes", &self.size_bytes)
+            .finish_non_exhaustive()
     }
 }

@@ -7,7 +7,7 @@ use super::literal::hexadecimal;
 use super::{Literal, Operation, Part};
 
 /// The commit protocol, as it is written in a file.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum FileMode {
     /// Not blocked by the loss of all coordinators.
@@ -99,7 +99,7 @@ impl Document {
             participant: part.at,
             operations: part.operations.into_iter().map(Operation::from).collect(),
         });
-        parts.collect()
+        Part::join(parts)
     }
 }
 

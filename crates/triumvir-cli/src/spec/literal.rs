@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 use serde_json::json;
+use triumvir_client::Value;
 
 /// A value: bytes or an integer.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -91,6 +92,24 @@ pub(crate) fn key_json(key: &[u8]) -> serde_json::Value {
     match std::str::from_utf8(key) {
         Ok(text) => json!(text),
         Err(_) => json!({ "hex": Hexadecimal(key).to_string() }),
+    }
+}
+
+impl From<Value> for Literal {
+    fn from(value: Value) -> Self {
+        match value {
+            Value::Bytes(bytes) => Self::Bytes(bytes.into()),
+            Value::Integer(number) => Self::Integer(number),
+        }
+    }
+}
+
+impl From<Literal> for Value {
+    fn from(literal: Literal) -> Self {
+        match literal {
+            Literal::Bytes(bytes) => Self::from(bytes),
+            Literal::Integer(number) => Self::Integer(number),
+        }
     }
 }
 

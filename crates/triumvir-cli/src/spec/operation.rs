@@ -74,3 +74,18 @@ pub(crate) struct Part {
     /// In this order.
     pub(crate) operations: Vec<Operation>,
 }
+
+impl Part {
+    /// One part for each participant, in the order in which they are first named, so that operations
+    /// and results can be told apart by participant.
+    pub(crate) fn join(parts: impl IntoIterator<Item = Self>) -> Vec<Self> {
+        let mut joined: Vec<Self> = Vec::new();
+        for part in parts {
+            match joined.iter_mut().find(|known| known.participant == part.participant) {
+                Some(known) => known.operations.extend(part.operations),
+                None => joined.push(part),
+            }
+        }
+        joined
+    }
+}

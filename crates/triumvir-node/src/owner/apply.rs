@@ -24,7 +24,10 @@ impl Owner {
             }
             MachineEvent::Snapshot { reply } => self.snapshot(reply),
             MachineEvent::Install { index, state, done } => {
-                let unreadable = |error| NodeError::State { index, reason: format!("{error}") };
+                let unreadable = |error| NodeError::State {
+                    index,
+                    reason: format!("{error}"),
+                };
                 self.coordinator = decode_coordinator(&state, self.rules).map_err(unreadable)?;
                 self.applied = index;
                 if self.role.epoch().is_some() {
@@ -51,7 +54,10 @@ impl Owner {
 
     fn apply_entry(&mut self, entry: AppliedEntry) -> Result<(), NodeError> {
         let AppliedEntry { index, data } = entry;
-        let unreadable = |error| NodeError::State { index, reason: format!("{error}") };
+        let unreadable = |error| NodeError::State {
+            index,
+            reason: format!("{error}"),
+        };
         for record in decode_records(&data).map_err(unreadable)? {
             self.apply_record(index, record);
         }
@@ -120,7 +126,12 @@ impl Owner {
         let news = self.history.ended(txn, outcome, cause.clone());
         if news && self.channels.learnt.receiver_count() > 0 {
             let at_micros = clock::micros();
-            let _ = self.channels.learnt.send(Learnt { txn, outcome, cause, at_micros });
+            let _ = self.channels.learnt.send(Learnt {
+                txn,
+                outcome,
+                cause,
+                at_micros,
+            });
         }
         news
     }

@@ -2,13 +2,11 @@
 //! came here; limits that depend on the state are the conductor's.
 
 use tokio::sync::oneshot;
-use triumvir_protocol::{
-    Record, Register, Reply, Standing, Submission, TxnId,
-};
+use triumvir_protocol::{Record, Register, Reply, Standing, Submission, TxnId};
 
+use super::Owner;
 use super::input::{Answered, Input, Registered, SessionRefused};
 use super::lead::Role;
-use super::Owner;
 
 /// How many callers may wait, for each transaction that may be in flight.
 const CALLERS_PER_FLIGHT: usize = 4;
@@ -28,7 +26,11 @@ impl Owner {
             Input::Describe { txn, reply } => drop(reply.send(self.describe(txn))),
             Input::List { query, reply } => drop(reply.send(self.list(query))),
             Input::Status { reply } => drop(reply.send(self.own_status())),
-            Input::Open { hello, frames, reply } => {
+            Input::Open {
+                hello,
+                frames,
+                reply,
+            } => {
                 if self.draining && self.role.epoch().is_none() {
                     let _ = reply.send(Err(SessionRefused::Draining));
                     return;
@@ -40,14 +42,22 @@ impl Owner {
                 }
                 let _ = reply.send(opened);
             }
-            Input::Frame { participant, serial, messages } => {
+            Input::Frame {
+                participant,
+                serial,
+                messages,
+            } => {
                 self.on_frame(participant, serial, messages);
             }
-            Input::Closed { participant, serial } => self.sessions.ended(participant, serial),
+            Input::Closed {
+                participant,
+                serial,
+            } => self.sessions.ended(participant, serial),
             Input::Clock { median_millis } => self.move_horizon(median_millis),
             Input::Drain => self.draining = true,
             Input::EndSessions => {
-                self.sessions.close_all(triumvir_wire::Code::Draining, "the replica stops");
+                self.sessions
+                    .close_all(triumvir_wire::Code::Draining, "the replica stops");
             }
         }
     }
@@ -63,8 +73,8 @@ impl Owner {
         }
         let (txn, terms) = (submission.txn, submission.terms.clone());
         // A transaction that is under way has its line in the history of this leadership.
-        let fresh = self.coordinator.standing(txn) == Standing::Absent
-            && self.history.get(txn).is_none();
+        let fresh =
+            self.coordinator.standing(txn) == Standing::Absent && self.history.get(txn).is_none();
         let refusal = if fresh && self.draining {
             Some(Answered::Draining)
         } else if !self.admits() {

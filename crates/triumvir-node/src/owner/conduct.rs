@@ -15,14 +15,22 @@ impl Owner {
         &mut self,
         act: impl FnOnce(&mut Conductor, &Coordinator, &mut ConductorOutputs),
     ) {
-        let Role::Leading(leading) = &mut self.role else { return };
+        let Role::Leading(leading) = &mut self.role else {
+            return;
+        };
         let mut out = ConductorOutputs::default();
         act(&mut leading.conductor, &self.coordinator, &mut out);
         self.absorb(out);
     }
 
     pub(super) fn absorb(&mut self, out: ConductorOutputs) {
-        let ConductorOutputs { propose, send, replies, timers, milestones } = out;
+        let ConductorOutputs {
+            propose,
+            send,
+            replies,
+            timers,
+            milestones,
+        } = out;
         self.proposals.extend(propose);
         for (to, txn, digest, request) in send {
             self.sessions.say(to, txn, digest, request);

@@ -4,8 +4,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use triumvir_protocol::{
-    Digest, DiskId, Ended, Incarnation, Message, ParticipantId, Register, RegistrationRefused, Reply,
-    Submission, TxnId,
+    Digest, DiskId, Ended, Incarnation, Message, ParticipantId, Register, RegistrationRefused,
+    Reply, Submission, TxnId,
 };
 use triumvir_replication::Replica;
 use triumvir_wire::v1;
@@ -83,17 +83,36 @@ pub(crate) enum Input {
     /// Replication runs.
     Started(Replica),
     /// A client wants to commit.
-    Commit { submission: Submission, reply: oneshot::Sender<Answered> },
+    Commit {
+        submission: Submission,
+        reply: oneshot::Sender<Answered>,
+    },
     /// A client asks for an outcome.
-    Outcome { txn: TxnId, decide: bool, reply: oneshot::Sender<Answered> },
+    Outcome {
+        txn: TxnId,
+        decide: bool,
+        reply: oneshot::Sender<Answered>,
+    },
     /// A client wants to abort.
-    Abort { txn: TxnId, reply: oneshot::Sender<Answered> },
+    Abort {
+        txn: TxnId,
+        reply: oneshot::Sender<Answered>,
+    },
     /// A participant's process has started.
-    Register { register: Register, reply: oneshot::Sender<Registered> },
+    Register {
+        register: Register,
+        reply: oneshot::Sender<Registered>,
+    },
     /// What is known of one transaction.
-    Describe { txn: TxnId, reply: oneshot::Sender<v1::TransactionDescription> },
+    Describe {
+        txn: TxnId,
+        reply: oneshot::Sender<v1::TransactionDescription>,
+    },
     /// What is known of many.
-    List { query: ListQuery, reply: oneshot::Sender<v1::ListResponse> },
+    List {
+        query: ListQuery,
+        reply: oneshot::Sender<v1::ListResponse>,
+    },
     /// What is known of the cluster.
     Status { reply: oneshot::Sender<OwnStatus> },
     /// A participant opens a session.
@@ -103,9 +122,16 @@ pub(crate) enum Input {
         reply: oneshot::Sender<Result<Opened, SessionRefused>>,
     },
     /// A participant speaks.
-    Frame { participant: ParticipantId, serial: u64, messages: Vec<(TxnId, Digest, Message)> },
+    Frame {
+        participant: ParticipantId,
+        serial: u64,
+        messages: Vec<(TxnId, Digest, Message)>,
+    },
     /// A participant's session has ended.
-    Closed { participant: ParticipantId, serial: u64 },
+    Closed {
+        participant: ParticipantId,
+        serial: u64,
+    },
     /// The median of the replicas' clocks: milliseconds since the Unix epoch.
     Clock { median_millis: u64 },
     /// Begin nothing new.

@@ -23,9 +23,17 @@ impl Owner {
         let aged = TxnId::at_millis(median_millis.saturating_sub(retention)).before();
         let ended = self.coordinator.ended();
         let excess = ended.len().saturating_sub(self.config.outcomes_max);
-        let crowded = excess.checked_sub(1).and_then(|last| ended.keys().nth(last).copied());
-        let Role::Leading(leading) = &self.role else { return };
-        let under_way = leading.conductor.flights().next().map(|(txn, ..)| txn.before());
+        let crowded = excess
+            .checked_sub(1)
+            .and_then(|last| ended.keys().nth(last).copied());
+        let Role::Leading(leading) = &self.role else {
+            return;
+        };
+        let under_way = leading
+            .conductor
+            .flights()
+            .next()
+            .map(|(txn, ..)| txn.before());
         let wanted = aged.max(crowded.unwrap_or_default());
         let wanted = under_way.map_or(wanted, |oldest| oldest.min(wanted));
         self.conduct(|conductor, coordinator, out| {
@@ -34,9 +42,13 @@ impl Owner {
     }
 
     fn phase(&self, txn: TxnId) -> Option<Phase> {
-        let Role::Leading(leading) = &self.role else { return None };
+        let Role::Leading(leading) = &self.role else {
+            return None;
+        };
         let mut flights = leading.conductor.flights();
-        flights.find(|(flying, ..)| *flying == txn).map(|(.., phase)| phase)
+        flights
+            .find(|(flying, ..)| *flying == txn)
+            .map(|(.., phase)| phase)
     }
 
     /// What stands for `txn`: the log's word on what is over, else the conductor's, else the log's.
@@ -61,12 +73,20 @@ impl Owner {
     }
 
     fn outcome(&self, txn: TxnId) -> Option<(Outcome, Option<AbortCause>)> {
-        if let Some(known) = self.history.get(txn).and_then(|entry| entry.outcome.clone()) {
-            return Some(known);
-        }
+        let seen = self
+            .history
+            .get(txn)
+            .and_then(|entry| entry.outcome.clone());
         match self.coordinator.standing(txn) {
-            Standing::Ended(ended) => Some((ended.outcome, ended.reason.map(AbortCause::Recorded))),
-            Standing::Open(_) | Standing::Absent | Standing::Forgotten => None,
+            // The log decides; what was seen may say more of the reason.
+            Standing::Ended(ended) => {
+                let same = seen.filter(|(outcome, _)| *outcome == ended.outcome);
+                same.or(Some((
+                    ended.outcome,
+                    ended.reason.map(AbortCause::Recorded),
+                )))
+            }
+            Standing::Open(_) | Standing::Absent | Standing::Forgotten => seen,
         }
     }
 
@@ -74,15 +94,29 @@ impl Owner {
         let entry = self.history.get(txn).cloned().unwrap_or_default();
         let (mode, digest, branches) = match self.coordinator.standing(txn) {
             Standing::Open(open) => {
-                let word = |id| entry.branches.get(id).copied().unwrap_or(
-                    if open.voters.contains(id) { BranchWord::Yes } else { BranchWord::Read },
-                );
+                let word = |id| {
+                    entry
+                        .branches
+                        .get(id)
+                        .copied()
+                        .unwrap_or(if open.voters.contains(id) {
+                            BranchWord::Yes
+                        } else {
+                            BranchWord::Read
+                        })
+                };
                 let listed = open.terms.participants.iter().map(|id| (*id, word(id)));
-                (Some(open.terms.mode), Some(open.terms.digest), listed.collect())
+                (
+                    Some(open.terms.mode),
+                    Some(open.terms.digest),
+                    listed.collect(),
+                )
             }
-            Standing::Ended(ended) => {
-                (entry.mode, ended.digest.or(entry.digest), entry.branches.clone())
-            }
+            Standing::Ended(ended) => (
+                entry.mode,
+                ended.digest.or(entry.digest),
+                entry.branches.clone(),
+            ),
             Standing::Absent | Standing::Forgotten => {
                 (entry.mode, entry.digest, entry.branches.clone())
             }
@@ -114,14 +148,20 @@ impl Owner {
             Milestone::Begun => "begun: can-commit is sent to all".to_owned(),
             Milestone::Voted(id, true) => {
                 let read = entry.branches.get(id) == Some(&BranchWord::Read);
-                format!("{} votes {}", self.directory.name(*id), if read { "READ" } else { "YES" })
+                format!(
+                    "{} votes {}",
+                    self.directory.name(*id),
+                    if read { "READ" } else { "YES" }
+                )
             }
             Milestone::Voted(id, false) => format!("{} votes NO", self.directory.name(*id)),
             Milestone::Prepared => "all have voted: pre-commit is proposed".to_owned(),
             Milestone::Recorded => "a record is applied".to_owned(),
             Milestone::Decided(Value::Commit, _) => "decided: committed".to_owned(),
             Milestone::Decided(Value::Abort, cause) => {
-                let cause = cause.as_ref().map(|cause| answer::cause_text(&self.directory, cause));
+                let cause = cause
+                    .as_ref()
+                    .map(|cause| answer::cause_text(&self.directory, cause));
                 format!("decided: aborted ({})", cause.unwrap_or_default())
             }
             Milestone::Ended => "ended: all that must be confirmed is".to_owned(),
@@ -139,18 +179,29 @@ impl Owner {
         // One more than asked for says whether more follow.
         let most = query.limit + 1;
         let mut found = BTreeMap::<TxnId, Option<Phase>>::new();
-        found.extend(self.coordinator.open().range(range).take(most).map(|(txn, _)| (*txn, None)));
+        found.extend(
+            self.coordinator
+                .open()
+                .range(range)
+                .take(most)
+                .map(|(txn, _)| (*txn, None)),
+        );
         if query.ended {
             let ended = self.coordinator.ended().range(range).take(most);
             found.extend(ended.map(|(txn, _)| (*txn, None)));
         }
         if let Role::Leading(leading) = &self.role {
-            let flights = leading.conductor.flights().filter(|(txn, ..)| Some(*txn) > query.after);
+            let flights = leading
+                .conductor
+                .flights()
+                .filter(|(txn, ..)| Some(*txn) > query.after);
             found.extend(flights.take(most).map(|(txn, _, phase)| (txn, Some(phase))));
         }
         let more = found.len() > query.limit;
         let listed = found.into_iter().take(query.limit);
-        let transactions = listed.map(|(txn, phase)| self.summary(txn, phase)).collect();
+        let transactions = listed
+            .map(|(txn, phase)| self.summary(txn, phase))
+            .collect();
         v1::ListResponse { transactions, more }
     }
 
@@ -159,7 +210,9 @@ impl Owner {
             Standing::Open(open) => open.terms.participants.to_vec(),
             Standing::Ended(_) | Standing::Absent | Standing::Forgotten => {
                 let entry = self.history.get(txn);
-                entry.map(|entry| entry.branches.keys().copied().collect()).unwrap_or_default()
+                entry
+                    .map(|entry| entry.branches.keys().copied().collect())
+                    .unwrap_or_default()
             }
         };
         let outcome = self.outcome(txn);
@@ -168,14 +221,20 @@ impl Owner {
             state: self.state(txn, phase).into(),
             outcome: outcome.map(|(o, cause)| answer::outcome(&self.directory, o, cause.as_ref())),
             age_millis: clock::millis().saturating_sub(txn.millis()),
-            participants: participants.into_iter().map(|id| self.directory.name(id)).collect(),
+            participants: participants
+                .into_iter()
+                .map(|id| self.directory.name(id))
+                .collect(),
         }
     }
 
     pub(super) fn own_status(&self) -> OwnStatus {
         let in_doubt = self.in_doubt();
         let participants = self.coordinator.participants().iter().map(|(id, known)| {
-            let seen = self.sessions.last_seen(*id).map(|at| at.elapsed().as_millis());
+            let seen = self
+                .sessions
+                .last_seen(*id)
+                .map(|at| at.elapsed().as_millis());
             v1::ParticipantStatus {
                 participant: id.0,
                 name: known.name.to_string(),
@@ -212,7 +271,11 @@ impl Owner {
         let flying = match &self.role {
             Role::Leading(leading) => {
                 let undecided = |phase| phase < Phase::Committed;
-                leading.conductor.flights().find(|(.., p)| undecided(*p)).map(|(txn, ..)| txn)
+                leading
+                    .conductor
+                    .flights()
+                    .find(|(.., p)| undecided(*p))
+                    .map(|(txn, ..)| txn)
             }
             Role::Following | Role::Activating { .. } => None,
         };
@@ -237,7 +300,10 @@ impl Owner {
 
     /// Sets the gauges.
     pub(super) fn measure(&self) {
-        let (open, ended) = (self.coordinator.open().len(), self.coordinator.ended().len());
+        let (open, ended) = (
+            self.coordinator.open().len(),
+            self.coordinator.ended().len(),
+        );
         telemetry::transactions(self.undecided(), open, ended, self.oldest_in_doubt_millis());
         let in_doubt = self.in_doubt();
         for (id, known) in self.coordinator.participants() {

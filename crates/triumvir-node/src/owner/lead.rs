@@ -7,10 +7,9 @@ use triumvir_protocol::{
 };
 use triumvir_replication::Outcome;
 
+use super::Owner;
 use super::proposals::Proposed;
 use super::timers::Timers;
-use super::Owner;
-use crate::history::History;
 
 /// What this replica does for transactions.
 pub(super) enum Role {
@@ -78,7 +77,9 @@ impl Role {
 impl Owner {
     /// Compares the role with what Raft says.
     pub(super) fn reconsider_role(&mut self) {
-        let Some(watched) = &mut self.leadership else { return };
+        let Some(watched) = &mut self.leadership else {
+            return;
+        };
         let now = *watched.borrow_and_update();
         let own = now.me_leader.then_some(now.term);
         if self.role.term().is_some() && self.role.term() != own {
@@ -98,7 +99,10 @@ impl Owner {
         tracing::info!(term, "Raft says that this replica leads: activating");
         self.generation += 1;
         self.role = Role::Activating { term, nonce };
-        self.proposals.extend([Record::Activate { replica: self.me, nonce }]);
+        self.proposals.extend([Record::Activate {
+            replica: self.me,
+            nonce,
+        }]);
     }
 
     /// An activation was applied, this replica's own or another's.
@@ -108,13 +112,18 @@ impl Owner {
             Role::Leading(_) => return self.depose("another activation is applied"),
             Role::Following | Role::Activating { .. } => return,
         };
-        let limits =
-            Limits { inflight_max: self.config.inflight_max, open_max: self.config.open_max };
+        let limits = Limits {
+            inflight_max: self.config.inflight_max,
+            open_max: self.config.open_max,
+        };
         let mut out = ConductorOutputs::default();
-        self.history = History::new(self.config.history_max);
         let conductor = Conductor::new(self.rules, limits, &self.coordinator, &mut out);
         let timers = Timers::new(&self.config);
-        self.role = Role::Leading(Box::new(Leading { term, conductor, timers }));
+        self.role = Role::Leading(Box::new(Leading {
+            term,
+            conductor,
+            timers,
+        }));
         tracing::info!(%epoch, term, taken_over = self.coordinator.open().len(), "leading");
         self.absorb(out);
         self.sessions.tell_all();
@@ -159,6 +168,5 @@ impl Owner {
                 }
             }
         }
-
     }
 }

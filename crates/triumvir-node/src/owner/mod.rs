@@ -20,17 +20,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
-pub(crate) use input::{
-    Answered, Hello, Input, ListQuery, Opened, OwnStatus, Registered, SessionRefused,
-};
+pub(crate) use input::{Answered, Hello, Input, ListQuery, Opened, Registered, SessionRefused};
 use lead::Role;
 use proposals::{Proposals, Proposed};
 use sessions::{Heading, Sessions};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::{Interval, MissedTickBehavior};
-use triumvir_protocol::{
-    ConductorTimer, Coordinator, Epoch, ReplicaId, Rules, TxnId,
-};
+use triumvir_protocol::{ConductorTimer, Coordinator, Epoch, ReplicaId, Rules, TxnId};
 use triumvir_replication::{Leadership, MachineEvent, Replica};
 
 use self::callers::Callers;
@@ -141,7 +137,9 @@ impl Owner {
                 return Ok(());
             }
             for _ in 1..ROUND_MESSAGES_MAX {
-                let Some(wake) = self.wake(&mut tick).now_or_never() else { break };
+                let Some(wake) = self.wake(&mut tick).now_or_never() else {
+                    break;
+                };
                 if self.handle(wake)? == Then::End {
                     return Ok(());
                 }
@@ -154,9 +152,12 @@ impl Owner {
 
     async fn wake(&mut self, tick: &mut Interval) -> Wake {
         let leadership = async {
-            match &mut self.leadership {
-                Some(watched) if watched.changed().await.is_ok() => {}
-                Some(_) | None => std::future::pending().await,
+            let changed = match &mut self.leadership {
+                Some(watched) => watched.changed().await.is_ok(),
+                None => false,
+            };
+            if !changed {
+                std::future::pending().await
             }
         };
         tokio::select! {
@@ -199,7 +200,10 @@ impl Owner {
     /// Shows what has changed to the rest of the process.
     fn show(&self) {
         let leading = self.role.epoch();
-        let leader = self.leadership.as_ref().and_then(|watched| watched.borrow().leader);
+        let leader = self
+            .leadership
+            .as_ref()
+            .and_then(|watched| watched.borrow().leader);
         let idle = self.is_idle();
         self.channels.view.send_if_modified(|view| {
             let same = view.leading == leading

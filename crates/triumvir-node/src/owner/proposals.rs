@@ -66,7 +66,10 @@ impl Proposals {
         self.inflight.push(Box::pin(async move {
             let outcome = proposal.await;
             finished(&outcome, started.elapsed());
-            Proposed { generation, outcome }
+            Proposed {
+                generation,
+                outcome,
+            }
         }));
     }
 

@@ -84,7 +84,10 @@ impl Sessions {
             incarnation: hello.incarnation,
             frames,
             closed: closed.clone(),
-            greeting: Some(v1::CoordinatorHello { version: limits::SESSION_VERSION, replica }),
+            greeting: Some(v1::CoordinatorHello {
+                version: limits::SESSION_VERSION,
+                replica,
+            }),
             directory: None,
             queue: Vec::new(),
         };
@@ -96,7 +99,10 @@ impl Sessions {
 
     /// Whether `serial` is the session of `participant` now; takes note that it was heard.
     pub(super) fn hears(&mut self, participant: ParticipantId, serial: u64) -> bool {
-        let current = self.sessions.get(&participant).is_some_and(|own| own.serial == serial);
+        let current = self
+            .sessions
+            .get(&participant)
+            .is_some_and(|own| own.serial == serial);
         if current {
             self.seen(participant);
         }
@@ -105,7 +111,11 @@ impl Sessions {
 
     /// The session `serial` has ended by itself.
     pub(super) fn ended(&mut self, participant: ParticipantId, serial: u64) {
-        if self.sessions.get(&participant).is_some_and(|own| own.serial == serial) {
+        if self
+            .sessions
+            .get(&participant)
+            .is_some_and(|own| own.serial == serial)
+        {
             self.sessions.remove(&participant);
         }
     }
@@ -128,8 +138,16 @@ impl Sessions {
 
     /// Ends the session of an older process than `incarnation`.
     pub(super) fn supersede(&mut self, participant: ParticipantId, incarnation: Incarnation) {
-        if self.sessions.get(&participant).is_some_and(|own| own.incarnation < incarnation) {
-            self.close(participant, Code::Superseded, "a newer process has registered");
+        if self
+            .sessions
+            .get(&participant)
+            .is_some_and(|own| own.incarnation < incarnation)
+        {
+            self.close(
+                participant,
+                Code::Superseded,
+                "a newer process has registered",
+            );
         }
     }
 
@@ -156,7 +174,9 @@ impl Sessions {
     /// back, and what it missed is said again.
     pub(super) fn hand_on(&mut self, heading: Heading<'_>) {
         for participant in std::mem::take(&mut self.due) {
-            let Some(session) = self.sessions.get_mut(&participant) else { continue };
+            let Some(session) = self.sessions.get_mut(&participant) else {
+                continue;
+            };
             match session.hand_on(heading) {
                 Ok(()) => {}
                 Err(TrySendError::Closed(_)) => {
@@ -213,7 +233,8 @@ impl Session {
                     horizon: frame.horizon.clone(),
                     ..v1::CoordinatorFrame::default()
                 };
-                self.frames.try_send(Ok(std::mem::replace(&mut frame, next)))?;
+                self.frames
+                    .try_send(Ok(std::mem::replace(&mut frame, next)))?;
                 bytes = 0;
             }
             bytes += size;

@@ -82,7 +82,11 @@ impl Timers {
     /// To be called when the conductor has dealt with a resend timer: one that it did not set again
     /// is forgotten.
     pub(super) fn settle(&mut self, txn: TxnId) {
-        if self.resends.get(&txn).is_some_and(|armed| armed.key.is_none()) {
+        if self
+            .resends
+            .get(&txn)
+            .is_some_and(|armed| armed.key.is_none())
+        {
             self.resends.remove(&txn);
         }
     }

@@ -65,7 +65,12 @@ struct InFlight {
 
 impl Submitter {
     pub(super) fn new(writer: Writer, outbox: Arc<Outbox>, in_flight_max: usize) -> Self {
-        Self { writer, outbox, in_flight: Arc::default(), in_flight_max }
+        Self {
+            writer,
+            outbox,
+            in_flight: Arc::default(),
+            in_flight_max,
+        }
     }
 
     /// Whether so much waits for the disk that nothing more should be taken on.
@@ -81,12 +86,19 @@ impl Submitter {
     /// Submits what has gathered. What only the horizon lets be forgotten rides along with the next
     /// force; messages without a record wait for the records before them.
     pub(super) fn submit(&self, batch: Batch) {
-        let Batch { journal, writes, send, urgent, size_bytes } = batch;
+        let Batch {
+            journal,
+            writes,
+            send,
+            urgent,
+            size_bytes,
+        } = batch;
         let has_writes = !journal.is_empty() || !writes.is_empty();
         if !has_writes && send.is_empty() {
             return;
         }
-        let (applies, durables): (Vec<_>, Vec<_>) = writes.into_iter().map(Write::into_parts).unzip();
+        let (applies, durables): (Vec<_>, Vec<_>) =
+            writes.into_iter().map(Write::into_parts).unzip();
         let write = move |write: &triumvir_storage::WriteTransaction| {
             if !journal.is_empty() {
                 Journal::append(write, journal)?;
@@ -120,7 +132,7 @@ impl Submitter {
 
 /// Whether `forces` make a live branch of `txn` durable: then its resource's write goes with them.
 pub(super) fn stands(forces: &[Force], txn: TxnId) -> bool {
-    forces.iter().any(
-        |force| matches!(force, Force::Branch(of, branch) if *of == txn && branch.is_live()),
-    )
+    forces
+        .iter()
+        .any(|force| matches!(force, Force::Branch(of, branch) if *of == txn && branch.is_live()))
 }

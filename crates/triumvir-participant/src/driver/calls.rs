@@ -35,7 +35,11 @@ pub(super) struct Calls<R> {
 
 impl<R: Resource> Calls<R> {
     pub(super) fn new(resource: Arc<R>) -> Self {
-        Self { resource, running: FuturesUnordered::new(), busy: HashMap::new() }
+        Self {
+            resource,
+            running: FuturesUnordered::new(),
+            busy: HashMap::new(),
+        }
     }
 
     /// Starts a call, behind those of the same branch; a cancel does not wait for a prepare.
@@ -81,16 +85,27 @@ impl<R: Resource> Calls<R> {
         self.running.push(match action {
             Action::Prepare { work, age } => {
                 let branch = BranchId { txn, age };
-                Box::pin(async move { (txn, Done::Prepared(prepare(&*resource, branch, work).await)) })
+                Box::pin(
+                    async move { (txn, Done::Prepared(prepare(&*resource, branch, work).await)) },
+                )
             }
             Action::Commit => Box::pin(async move {
-                (txn, Done::Applied(persist("commit", txn, || resource.commit(txn)).await))
+                (
+                    txn,
+                    Done::Applied(persist("commit", txn, || resource.commit(txn)).await),
+                )
             }),
             Action::Abort => Box::pin(async move {
-                (txn, Done::Undone(persist("abort", txn, || resource.abort(txn)).await))
+                (
+                    txn,
+                    Done::Undone(persist("abort", txn, || resource.abort(txn)).await),
+                )
             }),
             Action::Release => Box::pin(async move {
-                (txn, Done::Released(persist("release", txn, || resource.release(txn)).await))
+                (
+                    txn,
+                    Done::Released(persist("release", txn, || resource.release(txn)).await),
+                )
             }),
             Action::Cancel => Box::pin(async move {
                 resource.cancel(txn).await;
@@ -113,11 +128,7 @@ async fn prepare<R: Resource>(
 }
 
 /// Repeats `call` until it succeeds: what is decided cannot be given back.
-async fn persist<F>(
-    what: &'static str,
-    txn: TxnId,
-    mut call: impl FnMut() -> F,
-) -> Option<Write>
+async fn persist<F>(what: &'static str, txn: TxnId, mut call: impl FnMut() -> F) -> Option<Write>
 where
     F: Future<Output = Result<Option<Write>, ResourceError>>,
 {

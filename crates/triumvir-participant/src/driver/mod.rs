@@ -33,7 +33,7 @@ use crate::resource::{Prepared, Resource};
 /// The most results, and the most timers, that go into one batch.
 const GATHERED_MAX: usize = 4096;
 /// The most frames that go into one batch.
-const FRAMES_MAX: usize = 64;
+const FRAMES_MAX: usize = 32;
 const PUBLISH_EVERY: Duration = Duration::from_secs(1);
 
 /// Drives a [`Participant`].
@@ -130,14 +130,20 @@ impl<R: Resource> Driver<R> {
     fn on_input(&mut self, input: Input) {
         let mut out = ParticipantOutputs::default();
         match input {
-            Input::Coordinator { replica, epoch, horizon, requests } => {
+            Input::Coordinator {
+                replica,
+                epoch,
+                horizon,
+                requests,
+            } => {
                 self.participant.on_epoch(epoch);
                 if let Some(horizon) = horizon {
                     self.participant.on_horizon(horizon, &mut out);
                 }
                 let source = Source::Coordinator(replica, epoch);
                 for (txn, digest, request) in requests {
-                    self.participant.handle_request(source, txn, digest, request, &mut out);
+                    self.participant
+                        .handle_request(source, txn, digest, request, &mut out);
                 }
             }
             Input::Peer { from, messages } => {
@@ -238,7 +244,9 @@ impl<R: Resource> Driver<R> {
             Force::Branch(txn, branch) => match &branch.state {
                 BranchState::Prepared { .. } => {}
                 BranchState::PreCommitted { .. } => self.timers.stop(*txn, &[Inquire, Fence]),
-                BranchState::Read { released: false, .. } => {}
+                BranchState::Read {
+                    released: false, ..
+                } => {}
                 _ => self.timers.stop(*txn, &[Work, Inquire, Fence, Finish]),
             },
             Force::Forget(txn) => self.timers.stop(*txn, &[Work, Inquire, Fence, Finish]),
@@ -248,10 +256,19 @@ impl<R: Resource> Driver<R> {
 
     /// This participant's place in the list of `txn`.
     fn rank(&self, txn: TxnId) -> u32 {
-        let live = self.participant.branches().get(&txn).and_then(|branch| branch.live());
+        let live = self
+            .participant
+            .branches()
+            .get(&txn)
+            .and_then(|branch| branch.live());
         let place = live.and_then(|(terms, _)| {
-            terms.participants.iter().position(|listed| *listed == self.participant.id())
+            terms
+                .participants
+                .iter()
+                .position(|listed| *listed == self.participant.id())
         });
-        place.and_then(|place| u32::try_from(place).ok()).unwrap_or_default()
+        place
+            .and_then(|place| u32::try_from(place).ok())
+            .unwrap_or_default()
     }
 }

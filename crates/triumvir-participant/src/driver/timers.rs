@@ -31,7 +31,11 @@ struct Entry {
 
 impl TimerQueue {
     pub(super) fn new(config: Timers) -> Self {
-        Self { config, queue: DelayQueue::new(), entries: HashMap::new() }
+        Self {
+            config,
+            queue: DelayQueue::new(),
+            entries: HashMap::new(),
+        }
     }
 
     /// Starts a timer anew. `rank` is this participant's place in the transaction's list.
@@ -40,7 +44,8 @@ impl TimerQueue {
         if let Some(key) = entry.key.take() {
             self.queue.remove(&key);
         }
-        let wait = wait(&self.config, timer, rank, entry.starts).mul_f64(1.0 + JITTER * rand::random::<f64>());
+        let wait = wait(&self.config, timer, rank, entry.starts)
+            .mul_f64(1.0 + JITTER * rand::random::<f64>());
         entry.starts += 1;
         entry.key = Some(self.queue.insert((txn, timer), wait));
     }
@@ -80,7 +85,9 @@ fn wait(config: &Timers, timer: ParticipantTimer, rank: u32, starts: u32) -> Dur
         ParticipantTimer::Finish => config.finish,
     };
     let doublings = starts.saturating_sub(1).min(DOUBLINGS_MAX);
-    first.saturating_mul(1 << doublings).min(config.repeat_max.max(first))
+    first
+        .saturating_mul(1 << doublings)
+        .min(config.repeat_max.max(first))
 }
 
 #[cfg(test)]
@@ -92,7 +99,10 @@ mod tests {
     fn waits_grow_up_to_the_longest_and_by_rank() {
         let config = Timers::default();
         let seconds = |timer, rank, starts| wait(&config, timer, rank, starts).as_secs();
-        assert_eq!([0, 1, 2, 3, 9].map(|starts| seconds(Inquire, 0, starts)), [2, 2, 4, 8, 30]);
+        assert_eq!(
+            [0, 1, 2, 3, 9].map(|starts| seconds(Inquire, 0, starts)),
+            [2, 2, 4, 8, 30]
+        );
         assert_eq!([0, 1, 2].map(|rank| seconds(Fence, rank, 0)), [5, 6, 7]);
         // A rank beyond the longest wait still counts.
         assert_eq!(seconds(Fence, 60, 5), 65);

@@ -8,17 +8,25 @@ use triumvir_protocol::{
     Alarm, Answer, Branch, BranchState, Force, Message, ParticipantTimer, Request, Target, TxnId,
 };
 
+/// The most lines about single branches between two publications; the rest is only counted.
+const LINES_MAX: usize = 20;
+
 /// The branches that wait for an outcome, and those among them that have waited long.
 #[derive(Default)]
 pub(super) struct Watch {
     in_doubt: BTreeSet<TxnId>,
     overdue: HashSet<TxnId>,
+    /// Branches that became overdue, and that were resolved then, since the last publication.
+    news: (usize, usize),
 }
 
 impl Watch {
     pub(super) fn restore<'a>(branches: impl Iterator<Item = (TxnId, &'a Branch)>) -> Self {
         let in_doubt = branches.map(|(txn, _)| txn).collect();
-        Self { in_doubt, overdue: HashSet::new() }
+        Self {
+            in_doubt,
+            ..Self::default()
+        }
     }
 
     pub(super) fn forced(&mut self, force: &Force) {
@@ -41,7 +49,10 @@ impl Watch {
                 Some(BranchState::Read { .. }) => "released",
                 _ => "over by the horizon",
             };
-            tracing::info!(%txn, outcome, "the branch is no longer in doubt");
+            self.news.1 += 1;
+            if self.news.1 <= LINES_MAX {
+                tracing::info!(%txn, outcome, "the branch is no longer in doubt");
+            }
         }
     }
 
@@ -50,7 +61,10 @@ impl Watch {
             ParticipantTimer::Inquire | ParticipantTimer::Finish
                 if self.in_doubt.contains(&txn) && self.overdue.insert(txn) =>
             {
-                tracing::warn!(%txn, "the branch is in doubt: no news in time; asking");
+                self.news.0 += 1;
+                if self.news.0 <= LINES_MAX {
+                    tracing::warn!(%txn, "the branch is in doubt: no news in time; asking");
+                }
             }
             ParticipantTimer::Work => tracing::debug!(%txn, "the work's time is over"),
             _ => {}
@@ -74,7 +88,7 @@ impl Watch {
                 return;
             }
             Message::Request(Request::DoCommit | Request::Abort) => {
-                tracing::info!(%txn, peer = ?target, ?message, "telling a peer the outcome");
+                tracing::debug!(%txn, peer = ?target, ?message, "telling a peer the outcome");
                 return;
             }
             _ => return,
@@ -84,24 +98,34 @@ impl Watch {
 
     pub(super) fn alarm(&self, txn: TxnId, alarm: Alarm) {
         let (kind, text) = match alarm {
-            Alarm::NoBranch => {
-                ("no-branch", "ALARM: told to go on with a branch that this journal does not know")
-            }
-            Alarm::Contradiction => {
-                ("contradiction", "ALARM: told the opposite of what was done here")
-            }
+            Alarm::NoBranch => (
+                "no-branch",
+                "ALARM: told to go on with a branch that this journal does not know",
+            ),
+            Alarm::Contradiction => (
+                "contradiction",
+                "ALARM: told the opposite of what was done here",
+            ),
         };
         metrics::counter!("triumvir_participant_alarms_total", "kind" => kind).increment(1);
         tracing::error!(%txn, kind, "{text}");
     }
 
     /// Sets the gauges.
-    pub(super) fn publish(&self, calls: usize) {
+    pub(super) fn publish(&mut self, calls: usize) {
+        let (asking, resolved) = std::mem::take(&mut self.news);
+        if asking > LINES_MAX || resolved > LINES_MAX {
+            let overdue = self.overdue.len();
+            tracing::warn!(asking, resolved, overdue, "many branches are in doubt");
+        }
         metrics::gauge!("triumvir_participant_branches_in_doubt").set(self.in_doubt.len() as f64);
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let oldest = self.in_doubt.first().map_or(0.0, |txn| {
-            now.as_secs_f64() - txn.millis() as f64 / 1000.0
-        });
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        let oldest = self
+            .in_doubt
+            .first()
+            .map_or(0.0, |txn| now.as_secs_f64() - txn.millis() as f64 / 1000.0);
         metrics::gauge!("triumvir_participant_oldest_in_doubt_seconds").set(oldest.max(0.0));
         metrics::gauge!("triumvir_participant_resource_calls").set(calls as f64);
     }

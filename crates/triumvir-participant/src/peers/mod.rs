@@ -49,7 +49,13 @@ impl Hub {
         member: Arc<Member>,
         commands: mpsc::Receiver<PeerCommand>,
     ) -> Self {
-        Self { id, member, commands, streams: HashMap::new(), dialed: JoinSet::new() }
+        Self {
+            id,
+            member,
+            commands,
+            streams: HashMap::new(),
+            dialed: JoinSet::new(),
+        }
     }
 
     /// Runs until nobody can tell it anything any more.
@@ -69,7 +75,10 @@ impl Hub {
 
     fn send(&mut self, peer: ParticipantId, envelope: Envelope) {
         self.prune(peer);
-        let newest = self.streams.get(&peer).and_then(|streams| streams.last().cloned());
+        let newest = self
+            .streams
+            .get(&peer)
+            .and_then(|streams| streams.last().cloned());
         let stream = newest.unwrap_or_else(|| self.dial(peer));
         if stream.try_send(envelope).is_err() {
             // Full: the peer does not read. The next message opens another stream.

@@ -18,7 +18,10 @@ pub(super) enum ExchangeError {
     #[error("its address is not known")]
     NoAddress,
     #[error("cannot connect to {address}: {source}")]
-    Connect { address: String, source: tonic::transport::Error },
+    Connect {
+        address: String,
+        source: tonic::transport::Error,
+    },
     #[error("{address} does not answer in time")]
     Timeout { address: String },
     #[error("{0}")]
@@ -42,10 +45,17 @@ pub(super) async fn exchange(
     mut queue: mpsc::Receiver<Envelope>,
 ) -> Result<(), ExchangeError> {
     let network = &member.config.network;
-    let address = member.directory.address(peer).ok_or(ExchangeError::NoAddress)?;
-    let channel = dial::connect(&address, network)
-        .await
-        .map_err(|source| ExchangeError::Connect { address: address.clone(), source })?;
+    let address = member
+        .directory
+        .address(peer)
+        .ok_or(ExchangeError::NoAddress)?;
+    let channel =
+        dial::connect(&address, network)
+            .await
+            .map_err(|source| ExchangeError::Connect {
+                address: address.clone(),
+                source,
+            })?;
     let mut client = PeersClient::new(channel)
         .max_decoding_message_size(FRAME_BYTES_MAX)
         .max_encoding_message_size(FRAME_BYTES_MAX);
@@ -54,18 +64,31 @@ pub(super) async fn exchange(
         cluster: member.config.cluster.clone(),
         participant: own.0,
     };
-    let late = |_| ExchangeError::Timeout { address: address.clone() };
+    let late = |_| ExchangeError::Timeout {
+        address: address.clone(),
+    };
     // Behind the hello, what waits is held back until the peer's own hello has come.
     let (open, waiting) = mpsc::channel(1);
     let frames = frames::peer_frames(hello, waiting);
-    let opened = timeout(network.connect_timeout, client.exchange(frames)).await.map_err(late)??;
+    let opened = timeout(network.connect_timeout, client.exchange(frames))
+        .await
+        .map_err(late)??;
     let mut incoming = opened.into_inner();
-    let first = timeout(network.connect_timeout, incoming.message()).await.map_err(late)??;
-    let found = first.as_ref().and_then(|frame| frame.hello.as_ref()).map(|hello| hello.participant);
+    let first = timeout(network.connect_timeout, incoming.message())
+        .await
+        .map_err(late)??;
+    let found = first
+        .as_ref()
+        .and_then(|frame| frame.hello.as_ref())
+        .map(|hello| hello.participant);
     if found != Some(peer.0) {
         return Err(ExchangeError::OtherPeer { address, found });
     }
-    tracing::info!(peer = member.directory.name(peer), address, "exchange with a peer opened");
+    tracing::info!(
+        peer = member.directory.name(peer),
+        address,
+        "exchange with a peer opened"
+    );
     let forward = async {
         while let Some(envelope) = queue.recv().await {
             if open.send(envelope).await.is_err() {
@@ -76,7 +99,10 @@ pub(super) async fn exchange(
     let receive = async {
         let mut frame = first;
         while let Some(received) = frame {
-            if service::take(member, peer, received.messages).await.is_err() {
+            if service::take(member, peer, received.messages)
+                .await
+                .is_err()
+            {
                 return Ok(());
             }
             frame = match timeout(network.peer_idle, incoming.message()).await {

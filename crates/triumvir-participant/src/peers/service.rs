@@ -37,11 +37,17 @@ impl PeerService {
     fn check(&self, hello: Option<v1::PeerHello>) -> Result<ParticipantId, Failure> {
         let hello = hello.ok_or_else(|| Failure::new(Code::Malformed, "no hello"))?;
         if hello.cluster != self.member.config.cluster {
-            let detail = format!("this is {:?}, not {:?}", self.member.config.cluster, hello.cluster);
+            let detail = format!(
+                "this is {:?}, not {:?}",
+                self.member.config.cluster, hello.cluster
+            );
             return Err(Failure::new(Code::WrongCluster, detail));
         }
         if hello.version != PEER_VERSION {
-            let detail = format!("peers speak version {PEER_VERSION} here, not {}", hello.version);
+            let detail = format!(
+                "peers speak version {PEER_VERSION} here, not {}",
+                hello.version
+            );
             return Err(Failure::new(Code::UnsupportedVersion, detail));
         }
         Ok(ids::participant("participant", hello.participant)?)
@@ -67,7 +73,10 @@ impl Peers for PeerService {
         let (queue, outgoing) = mpsc::channel(config.limits.peer_queue_max);
         let stopped = |_| Status::from(Failure::from(Code::Stopped));
         let closed = queue.clone();
-        self.hub.send(PeerCommand::Opened(peer, queue)).await.map_err(stopped)?;
+        self.hub
+            .send(PeerCommand::Opened(peer, queue))
+            .await
+            .map_err(stopped)?;
         let hello = v1::PeerHello {
             version: PEER_VERSION,
             cluster: config.cluster.clone(),

@@ -176,8 +176,9 @@ table! {
     Stopped = "TV0023", Unavailable, Unknown, repeat,
         "the replica has stopped", "repeat the call at another replica, and see this one's log";
     /// A broken expectation inside a process.
-    Internal = "TV0024", Internal, Unknown, stop,
-        "an internal error", "keep the logs of the replica and report it";
+    Internal = "TV0024", Internal, Unknown, repeat,
+        "an internal error", "repeat the call with the same id and content, keep the logs of the \
+        replica, and report it";
     /// A read waited for a key of an undecided transaction until the call's deadline.
     KeyInDoubt = "TV0025", DeadlineExceeded, NotApplied, repeat,
         "a key is held by a transaction that is not decided",

@@ -1,0 +1,59 @@
+//! What holds for the whole process: its runtime, its end by a signal, and its end by a panic.
+
+use std::io;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Threads that run tasks. A replica or a participant has one task that decides and one thread of its
+/// own that forces the disk; a second worker keeps connections served meanwhile, and more of them
+/// would only take processors from what runs beside.
+const WORKERS: usize = 2;
+
+/// The runtime of every command.
+///
+/// # Errors
+///
+/// Threads cannot be started.
+pub(crate) fn runtime() -> io::Result<Runtime> {
+    Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()
+}
+
+/// Makes every panic the end of the process, whatever thread or task it happens in. A task that
+/// panicked has dropped half of its state: a process that lived on without it would look alive and
+/// answer nobody.
+pub(crate) fn abort_on_panic() {
+    let default = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        default(panic);
+        tracing::error!(%panic, "the process stops because of a defect");
+        std::process::abort();
+    }));
+}
+
+/// SIGTERM and SIGINT.
+#[derive(Debug)]
+pub(crate) struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    /// Takes over both from now on.
+    ///
+    /// # Errors
+    ///
+    /// They cannot be taken over.
+    pub(crate) fn new() -> io::Result<Self> {
+        let terminate = signal(SignalKind::terminate())?;
+        Ok(Self { terminate, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Waits for the next one, and names it.
+    pub(crate) async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}

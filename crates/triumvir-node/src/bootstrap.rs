@@ -1,0 +1,265 @@
+//! Before a replica may vote: whose data folder this is, and whether the cluster remembers another
+//! one. A folder that holds nothing may be new, or may be all that is left of a lost one; only the
+//! other members can tell.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout};
+use tonic::Request;
+use triumvir_protocol::DiskId;
+use triumvir_replication::{InitializeError, Member, Replica};
+use triumvir_storage::{Database, Identity, Owner};
+use triumvir_wire::v1::cluster_client::ClusterClient;
+use triumvir_wire::{ids, v1};
+
+use crate::shared::Shared;
+use crate::{Config, NodeError};
+
+/// How long a member may take to identify itself.
+const ANSWER_TIME: Duration = Duration::from_secs(2);
+/// How long to wait before the members are asked again.
+const ASK_EVERY: Duration = Duration::from_millis(200);
+/// How often the log says what is being waited for.
+const SAY_EVERY: Duration = Duration::from_secs(5);
+
+/// Claims the data folder for this replica, or confirms that it belongs to it.
+pub(crate) fn claim(database: &Database, config: &Config) -> Result<DiskId, NodeError> {
+    let owner = Owner::Replica { node: config.node };
+    let fresh = rand::random();
+    Ok(DiskId(
+        Identity::claim(database, &config.cluster, &owner, fresh)?.disk,
+    ))
+}
+
+/// What a replica with a pristine folder may do.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Admission {
+    /// The cluster knows it with this folder.
+    Member,
+    /// There is no cluster yet, and this replica is the one to form it, of these members.
+    Founder(BTreeMap<u64, Member>),
+}
+
+/// Waits until it is certain what a replica with a pristine folder may do.
+///
+/// # Errors
+///
+/// [`NodeError::WipedDisk`] and [`NodeError::OtherCluster`]: it must not run at all.
+pub(crate) async fn admission(shared: &Shared) -> Result<Admission, NodeError> {
+    let mut said: Option<Instant> = None;
+    loop {
+        let answers = ask_all(shared).await;
+        match judge(&shared.config, shared.disk, &answers)? {
+            Verdict::Admitted(admission) => return Ok(admission),
+            Verdict::Wait(why) => {
+                if said.is_none_or(|at| at.elapsed() >= SAY_EVERY) {
+                    said = Some(Instant::now());
+                    tracing::info!(why, "waiting before this replica may take part");
+                }
+            }
+        }
+        sleep(ASK_EVERY).await;
+    }
+}
+
+/// Forms the cluster. Another start of this replica may have done so already.
+pub(crate) async fn found(
+    replica: &Replica,
+    members: BTreeMap<u64, Member>,
+) -> Result<(), NodeError> {
+    tracing::info!(members = ?members.keys().collect::<Vec<_>>(), "forming the cluster");
+    match replica.initialize(members).await {
+        Ok(()) | Err(InitializeError::NotPristine) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+type Answers = BTreeMap<u64, Option<v1::IdentifyResponse>>;
+
+enum Verdict {
+    Admitted(Admission),
+    Wait(String),
+}
+
+/// Asks every other initial member who it is and what it knows of this one.
+async fn ask_all(shared: &Shared) -> Answers {
+    let members = shared.config.initial_cluster.members();
+    let others = members
+        .iter()
+        .filter(|(node, _)| **node != shared.config.node);
+    let asked = others.map(|(node, address)| async { (*node, identify(shared, address).await) });
+    futures::future::join_all(asked).await.into_iter().collect()
+}
+
+/// Asks the replica at `address` who it is.
+pub(crate) async fn identify(shared: &Shared, address: &str) -> Option<v1::IdentifyResponse> {
+    let channel = shared.channels.to(address).ok()?;
+    let mut request = Request::new(v1::IdentifyRequest {
+        cluster: shared.config.cluster.clone(),
+        replica: shared.config.node,
+        disk: ids::disk_bytes(shared.disk),
+    });
+    request.set_timeout(ANSWER_TIME);
+    let mut client = ClusterClient::new(channel);
+    let answer = timeout(ANSWER_TIME, client.identify(request)).await.ok()?;
+    answer.ok().map(tonic::Response::into_inner)
+}
+
+/// What the members' answers let this replica do.
+fn judge(config: &Config, own: DiskId, answers: &Answers) -> Result<Verdict, NodeError> {
+    let addresses = config.initial_cluster.members();
+    let mut disks = BTreeMap::from([(config.node, own)]);
+    let mut missing = Vec::new();
+    let mut stranger = None;
+    let mut member = false;
+    for (node, answer) in answers {
+        let address = &addresses[node];
+        let Some(answer) = answer else {
+            missing.push(*node);
+            continue;
+        };
+        if answer.cluster != config.cluster {
+            return Err(NodeError::OtherCluster {
+                address: address.clone(),
+                found: answer.cluster.clone(),
+                wanted: config.cluster.clone(),
+            });
+        }
+        let disk = ids::disk("disk", &answer.disk);
+        let (Ok(disk), true) = (disk, answer.replica == *node) else {
+            missing.push(*node);
+            tracing::warn!(
+                node,
+                address,
+                found = answer.replica,
+                "another node is at its address"
+            );
+            continue;
+        };
+        disks.insert(*node, disk);
+        match ids::optional_disk("known_disk", &answer.known_disk) {
+            Ok(Some(known)) if known == own => member = true,
+            Ok(Some(known)) => {
+                let (node, witness) = (*node, address.clone());
+                return Err(NodeError::WipedDisk {
+                    node,
+                    witness,
+                    known,
+                    found: own,
+                });
+            }
+            Ok(None) if answer.initialized => stranger = Some(*node),
+            Ok(None) | Err(_) => {}
+        }
+    }
+    Ok(if member {
+        Verdict::Admitted(Admission::Member)
+    } else if let Some(node) = stranger {
+        let why = format!("node {node} belongs to a cluster that does not know this replica yet");
+        Verdict::Wait(why)
+    } else if !missing.is_empty() {
+        Verdict::Wait(format!(
+            "no answer from {missing:?}; all members must answer once"
+        ))
+    } else if addresses.keys().next() == Some(&config.node) {
+        let address = |node: &u64| match *node == config.node {
+            true => config.advertised(),
+            false => addresses[node].clone(),
+        };
+        let member = |(node, disk): (u64, DiskId)| {
+            (
+                node,
+                Member {
+                    address: address(&node),
+                    disk: disk.0,
+                },
+            )
+        };
+        Verdict::Admitted(Admission::Founder(disks.into_iter().map(member).collect()))
+    } else {
+        Verdict::Wait("the member with the lowest id has not formed the cluster yet".to_owned())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OWN: DiskId = DiskId(7);
+
+    fn config(node: u64) -> Config {
+        let initial_cluster = "1=a:1,2=b:2,3=c:3".parse().unwrap();
+        Config {
+            node,
+            initial_cluster,
+            ..Config::default()
+        }
+    }
+
+    fn answer(node: u64, initialized: bool, known: Option<DiskId>) -> Option<v1::IdentifyResponse> {
+        Some(v1::IdentifyResponse {
+            cluster: Config::default().cluster,
+            replica: node,
+            disk: ids::number_bytes(node.into()),
+            initialized,
+            known_disk: known.map(ids::disk_bytes).unwrap_or_default(),
+            clock_millis: 0,
+        })
+    }
+
+    fn verdict(
+        node: u64,
+        answers: [Option<v1::IdentifyResponse>; 2],
+    ) -> Result<Verdict, NodeError> {
+        let others = [1, 2, 3].into_iter().filter(|other| *other != node);
+        judge(&config(node), OWN, &others.zip(answers).collect())
+    }
+
+    #[test]
+    fn the_lowest_member_founds_when_all_answer_and_none_has_state() {
+        let Ok(Verdict::Admitted(Admission::Founder(members))) =
+            verdict(1, [answer(2, false, None), answer(3, false, None)])
+        else {
+            panic!("not the founder");
+        };
+        assert_eq!(
+            members[&1],
+            Member {
+                address: "a:1".to_owned(),
+                disk: 7
+            }
+        );
+        assert_eq!(
+            members[&3],
+            Member {
+                address: "c:3".to_owned(),
+                disk: 3
+            }
+        );
+        for wait in [
+            verdict(1, [answer(2, false, None), None]),
+            verdict(1, [answer(2, false, None), answer(3, true, None)]),
+            verdict(1, [answer(2, false, None), answer(2, false, None)]),
+            verdict(2, [answer(1, false, None), answer(3, false, None)]),
+        ] {
+            assert!(matches!(wait, Ok(Verdict::Wait(_))));
+        }
+    }
+
+    #[test]
+    fn one_member_that_remembers_is_enough() {
+        let admitted = verdict(1, [None, answer(3, true, Some(OWN))]);
+        assert!(matches!(admitted, Ok(Verdict::Admitted(Admission::Member))));
+        let wiped = verdict(1, [None, answer(3, true, Some(DiskId(8)))]);
+        assert!(matches!(wiped, Err(NodeError::WipedDisk { node: 3, .. })));
+    }
+
+    #[test]
+    fn an_address_of_another_cluster_is_refused() {
+        let mut other = answer(2, true, None).unwrap();
+        other.cluster = "other".to_owned();
+        let refused = verdict(1, [Some(other), None]);
+        assert!(matches!(refused, Err(NodeError::OtherCluster { .. })));
+    }
+}

@@ -1,0 +1,36 @@
+//! An orderly end: nothing new is begun, what is under way finishes, another replica leads.
+
+use std::sync::Arc;
+
+use tokio::time::timeout;
+use triumvir_replication::TransferError;
+
+use crate::owner::Input;
+use crate::shared::Shared;
+
+/// Drains this replica. Bounded by the drain timeout; what is left then goes on at another leader.
+pub(crate) async fn drain(shared: &Arc<Shared>) {
+    tracing::info!("draining: nothing new is begun");
+    if shared.inbox.send(Input::Drain).await.is_err() {
+        return;
+    }
+    let mut view = shared.view.clone();
+    let idle = view.wait_for(|view| view.idle);
+    if timeout(shared.config.drain_timeout, idle).await.is_err() {
+        tracing::warn!("transactions are still under way: the next leader goes on with them");
+    }
+    hand_on(shared).await;
+    let _ = shared.inbox.send(Input::EndSessions).await;
+}
+
+/// Hands the leadership to another replica, if this one has it.
+async fn hand_on(shared: &Shared) {
+    let Some(replica) = shared.replica.get() else {
+        return;
+    };
+    match replica.transfer_leadership(None).await {
+        Ok(leader) => tracing::info!(leader, "another replica leads"),
+        Err(TransferError::NotLeader { .. } | TransferError::NoTarget) => {}
+        Err(error) => tracing::warn!(%error, "leadership was not handed on; the others will elect"),
+    }
+}

@@ -1,0 +1,173 @@
+//! The committed state as the engine sees it: what is on disk, under what is committed and on its way
+//! there. Locks are not known here.
+
+use std::collections::BTreeMap;
+use std::ops::{Bound, ControlFlow};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use triumvir_kv::{Changes, Key, Storage, Value};
+use triumvir_storage::{KvTables, StorageError, WeakDatabase};
+
+/// Committed values.
+///
+/// A committed value is in the overlay from the moment of its decision until it is on stable storage.
+/// Whoever reads looks into the overlay first and into the database afterwards, so that what leaves
+/// the overlay in between is found in the database.
+#[derive(Debug)]
+pub(super) struct Store {
+    database: WeakDatabase,
+    overlay: Mutex<BTreeMap<Key, Pending>>,
+}
+
+#[derive(Clone, Debug)]
+struct Pending {
+    value: Option<Value>,
+    /// Which commit put it here; a later one replaces it.
+    commit: u64,
+}
+
+impl Store {
+    pub(super) fn new(database: WeakDatabase) -> Self {
+        Self {
+            database,
+            overlay: Mutex::default(),
+        }
+    }
+
+    /// Shows the changes of commit number `commit` from now on.
+    pub(super) fn show(&self, commit: u64, changes: &Changes) {
+        let mut overlay = self.overlay();
+        for (key, value) in changes.iter() {
+            overlay.insert(
+                key.clone(),
+                Pending {
+                    value: value.cloned(),
+                    commit,
+                },
+            );
+        }
+        depth(&overlay);
+    }
+
+    /// The changes of commit number `commit` are in the database.
+    pub(super) fn landed(&self, commit: u64, changes: &Changes) {
+        let mut overlay = self.overlay();
+        for (key, _) in changes.iter() {
+            if overlay
+                .get(key)
+                .is_some_and(|pending| pending.commit == commit)
+            {
+                overlay.remove(key);
+            }
+        }
+        depth(&overlay);
+    }
+
+    /// Every committed entry whose key begins with `prefix`, in key order, as of one moment; nothing
+    /// if they take more than `bytes_max` in all.
+    ///
+    /// The moment is that of the call, if no commit is shown meanwhile.
+    pub(super) fn scan(
+        &self,
+        prefix: &[u8],
+        bytes_max: usize,
+    ) -> Result<Option<Vec<(Key, Value)>>, StorageError> {
+        let range = (Bound::Included(prefix), Bound::Unbounded);
+        let pending: BTreeMap<Key, Option<Value>> = self
+            .overlay()
+            .range::<[u8], _>(range)
+            .take_while(|(key, _)| key.as_bytes().starts_with(prefix))
+            .map(|(key, pending)| (key.clone(), pending.value.clone()))
+            .collect();
+        let read = self.database.upgrade()?.read()?;
+        let size = |key: &Key, value: &Value| key.as_bytes().len() + value.size();
+        let mut bytes = 0;
+        let mut entries = BTreeMap::new();
+        KvTables::scan(&read, prefix, |key, value| {
+            bytes += size(&key, &value);
+            entries.insert(key, value);
+            if bytes > bytes_max {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        })?;
+        for (key, value) in pending {
+            match value {
+                Some(value) => {
+                    bytes += size(&key, &value);
+                    entries.insert(key, value);
+                }
+                None => {
+                    entries.remove(&key);
+                }
+            }
+        }
+        Ok((bytes <= bytes_max).then(|| entries.into_iter().collect()))
+    }
+
+    fn overlay(&self) -> MutexGuard<'_, BTreeMap<Key, Pending>> {
+        self.overlay.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn depth(overlay: &BTreeMap<Key, Pending>) {
+    metrics::gauge!("triumvir_kv_overlay_keys").set(overlay.len() as f64);
+}
+
+impl Storage for Store {
+    type Error = StorageError;
+
+    fn value(&self, key: &Key) -> Result<Option<Value>, StorageError> {
+        if let Some(pending) = self.overlay().get(key) {
+            return Ok(pending.value.clone());
+        }
+        KvTables::value(&self.database.upgrade()?.read()?, key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use triumvir_storage::{Database, Limits, Options, Writer};
+
+    fn changes(entries: &[(&str, Option<i64>)]) -> Changes {
+        entries
+            .iter()
+            .map(|(key, value)| (Key::from(*key), value.map(Value::from)))
+            .collect()
+    }
+
+    #[test]
+    fn the_overlay_is_over_the_database_until_the_same_commit_has_landed() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(folder.path(), &Options::default()).unwrap();
+        let store = Store::new(database.downgrade());
+        let writer = Writer::start(&database, Limits::default());
+        let (one, two) = (
+            changes(&[("a", Some(1)), ("b", Some(1))]),
+            changes(&[("a", None)]),
+        );
+        let stored = one.clone();
+        let (done, forced) = std::sync::mpsc::channel();
+        writer.submit(
+            0,
+            move |write| KvTables::apply(write, &stored),
+            move |result| done.send(result).unwrap(),
+        );
+        forced.recv().unwrap().unwrap();
+
+        let key = Key::from("a");
+        assert_eq!(store.value(&key).unwrap(), Some(Value::from(1)));
+        store.show(1, &one);
+        store.show(2, &two);
+        store.landed(1, &one);
+        assert_eq!(store.value(&key).unwrap(), None);
+        let b = vec![(Key::from("b"), Value::from(1))];
+        assert_eq!(store.scan(b"", 100).unwrap(), Some(b));
+        assert_eq!(store.scan(b"", 5).unwrap(), None);
+        assert_eq!(store.scan(b"a", 100).unwrap(), Some(Vec::new()));
+        store.landed(2, &two);
+        assert_eq!(store.value(&key).unwrap(), Some(Value::from(1)));
+    }
+}

@@ -1,0 +1,146 @@
+//! The end of an execution: faults stop, and under one of the conditions of docs/protocol.md,
+//! "Guarantees", everything must be decided.
+
+use triumvir_protocol::{BranchState, Mode, ReplicaId, Terms};
+
+use super::rng::Rng;
+use crate::world::{Ask, Party, World};
+
+/// Who is left to finish.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Remedy {
+    /// One leader with a majority.
+    Leader,
+    /// No coordinator at all.
+    Peers,
+    /// A leader that speaks and cannot replicate.
+    Mute,
+}
+
+const QUIET_MAX: usize = 5_000;
+const ROUNDS_MAX: usize = 40;
+
+/// Lets the remedy work until all is decided. Err: why it is not.
+pub(super) fn heal(world: &mut World, remedy: Remedy, rng: &mut Rng) -> Result<(), String> {
+    world.say(format!("heal by {remedy:?}"));
+    let nodes: Vec<_> = world.nodes.keys().copied().collect();
+    for id in nodes {
+        world.restart(id);
+        checked(world)?;
+    }
+    if remedy == Remedy::Leader {
+        let replicas: Vec<_> = world.replicas.keys().copied().collect();
+        if rng.chance(2) {
+            world.limbo.clear();
+        }
+        world.elect(ReplicaId(1 + rng.below(replicas.len()) as u64));
+    }
+    for _ in 0..ROUNDS_MAX {
+        quiet(world, remedy)?;
+        if is_decided(world, remedy) {
+            return Ok(());
+        }
+        for timer in world.timers.clone() {
+            if world.timers.contains(&timer) {
+                world.fire(timer);
+                checked(world)?;
+            }
+        }
+    }
+    Err(format!(
+        "not decided by {remedy:?}:\n{}",
+        world.picture().join("\n")
+    ))
+}
+
+/// Every client that asks again is answered.
+pub(super) fn ask_again(world: &mut World) -> Result<(), String> {
+    let leader = world.replicas.iter().rev();
+    let mut leader = leader
+        .filter(|(_, r)| r.conductor.is_some())
+        .map(|(id, _)| *id);
+    let leader = leader.next().ok_or("nobody leads")?;
+    let known: Vec<_> = world.callers.values().map(|asked| asked.txn).collect();
+    let mut known: Vec<_> = known
+        .into_iter()
+        .flat_map(|txn| (0..world.contents.len()).map(move |content| (txn, content)))
+        .collect();
+    known.sort_unstable();
+    known.dedup();
+    for (txn, content) in known {
+        let caller = world.ask(leader, txn, Ask::Commit(content));
+        checked(world)?;
+        for _ in 0..ROUNDS_MAX {
+            quiet(world, Remedy::Leader)?;
+            if world.callers[&caller].reply.is_some() && is_decided(world, Remedy::Leader) {
+                break;
+            }
+            for timer in world.timers.clone() {
+                world.fire(timer);
+                checked(world)?;
+            }
+        }
+        if world.callers[&caller].reply.is_none() {
+            return Err(format!("c{} is never answered", caller.0));
+        }
+    }
+    Ok(())
+}
+
+/// Delivers, works, and with a leader replicates, until nothing is left to do.
+fn quiet(world: &mut World, remedy: Remedy) -> Result<(), String> {
+    for _ in 0..QUIET_MAX {
+        if remedy == Remedy::Peers {
+            let replica = |party: Party| matches!(party, Party::Replica(_));
+            world.bag.retain(|e| !replica(e.from) && !replica(e.to));
+        }
+        let busy = world.nodes.iter().find(|(_, node)| !node.jobs.is_empty());
+        if !world.bag.is_empty() {
+            world.deliver(0);
+        } else if let Some((&id, _)) = busy {
+            world.work(id);
+        } else if remedy != Remedy::Leader {
+            return Ok(());
+        } else if !world.limbo.is_empty() {
+            world.append(0);
+        } else {
+            let behind = world.replicas.iter();
+            let mut behind = behind.filter(|(_, r)| r.applied < world.log.len());
+            let Some((&id, _)) = behind.next() else {
+                return Ok(());
+            };
+            world.apply(id);
+        }
+        checked(world)?;
+    }
+    Err(format!("they never fall silent under {remedy:?}"))
+}
+
+fn is_decided(world: &World, remedy: Remedy) -> bool {
+    let live = |terms: &Terms, state: &BranchState| match remedy {
+        Remedy::Leader => true,
+        // Two-phase participants wait; where all have only read, there is nothing to find out.
+        _ => terms.mode == Mode::ThreePhase && !matches!(state, BranchState::Read { .. }),
+    };
+    let waiting = world
+        .nodes
+        .values()
+        .flat_map(|node| node.branches().values())
+        .any(|branch| {
+            branch
+                .live()
+                .is_some_and(|(terms, _)| live(terms, &branch.state))
+        });
+    let open = world.replicas.values().any(|replica| {
+        let flights = replica
+            .conductor
+            .as_ref()
+            .map_or(0, |c| c.flights().count());
+        flights > 0 || !replica.coordinator.open().is_empty()
+    });
+    !waiting && (remedy != Remedy::Leader || !open)
+}
+
+pub(super) fn checked(world: &mut World) -> Result<(), String> {
+    world.check().map_err(|violation| violation.to_string())
+}

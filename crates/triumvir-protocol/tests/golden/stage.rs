@@ -1,0 +1,285 @@
+//! The command language. Each command is one line; what it prints is the world's trace.
+//!
+//! `world N` · `content three|two pI[=done:INCARNATION:OPERATIONS].. ` · `plan pI yes|read|no` ·
+//! `commit|outcome|decide|abort nI tK[letter]` · `operate pI tK` · `deliver|again|drop [text]` ·
+//! `work [pI]` · `append|lose [text]` · `apply nI|all` · `talk` (deliver and work until all is quiet) ·
+//! `run` (append and apply, too) · `cut|mend party` · `timer party Name tK` · `elect|depose nI` ·
+//! `crash|restart pI` · `horizon nI tK` · `quietly command` (prints nothing) · `show`
+
+use std::collections::BTreeSet;
+
+use triumvir_protocol::{
+    ConductorTimer, Incarnation, Mode, ParticipantId, ParticipantTimer, ReplicaId, Rules, TxnId,
+    Work,
+};
+
+use crate::world::{Ask, Party, Plan, Timer, World};
+
+#[derive(Default)]
+pub(super) struct Stage {
+    world: Option<World>,
+    cut: BTreeSet<Party>,
+    printed: Vec<String>,
+}
+
+fn number(word: &str) -> u64 {
+    let digits: String = word.chars().filter(char::is_ascii_digit).collect();
+    digits
+        .parse()
+        .unwrap_or_else(|_| panic!("no number in {word}"))
+}
+
+fn txn(word: &str) -> TxnId {
+    TxnId::from_u128(u128::from(number(word)))
+}
+
+fn node(word: &str) -> ParticipantId {
+    assert!(word.starts_with('p'), "{word} is no participant");
+    ParticipantId(u32::try_from(number(word)).expect("small"))
+}
+
+fn replica(word: &str) -> ReplicaId {
+    assert!(word.starts_with('n'), "{word} is no replica");
+    ReplicaId(number(word))
+}
+
+fn party(word: &str) -> Party {
+    if word.starts_with('n') {
+        Party::Replica(replica(word))
+    } else {
+        Party::Node(node(word))
+    }
+}
+
+impl Stage {
+    pub(super) fn printed(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.printed)
+    }
+
+    fn world(&mut self) -> &mut World {
+        self.world.as_mut().expect("`world` comes first")
+    }
+
+    pub(super) fn play(&mut self, line: &str) {
+        let (quietly, line) = match line.strip_prefix("quietly ") {
+            Some(line) => (true, line),
+            None => (false, line),
+        };
+        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let words: Vec<_> = rest.split_whitespace().collect();
+        match word {
+            "world" => return self.open(u32::try_from(number(rest)).expect("small")),
+            "show" => {
+                let picture = self.world().picture();
+                return self.printed.extend(picture);
+            }
+            "cut" => drop(self.cut.insert(party(rest))),
+            "mend" => drop(self.cut.remove(&party(rest))),
+            "deliver" | "again" | "drop" => self.post(word, rest),
+            "append" | "lose" => self.log(word, rest),
+            "talk" => self.talk(),
+            "run" => self.run(),
+            "work" if rest.is_empty() => drop(self.work_all()),
+            _ => self.act(word, &words),
+        }
+        if let Err(violation) = self.world().check() {
+            self.printed.push(format!("VIOLATION {violation}"));
+        }
+        let trace = std::mem::take(&mut self.world().trace);
+        if !quietly {
+            self.printed.extend(trace);
+        }
+    }
+
+    /// A new world whose first replica leads.
+    fn open(&mut self, participants: u32) {
+        let mut world = World::new(Rules::default(), 3, participants);
+        world.elect(ReplicaId(1));
+        for id in 1..=3 {
+            world.apply(ReplicaId(id));
+        }
+        world.trace.clear();
+        self.cut.clear();
+        self.world = Some(world);
+    }
+
+    fn act(&mut self, word: &str, words: &[&str]) {
+        let world = self.world();
+        match (word, words) {
+            ("content", [mode, parts @ ..]) => content(world, mode, parts),
+            ("plan", [id, plan]) => {
+                let plan = match *plan {
+                    "yes" => Plan::Yes,
+                    "read" => Plan::Read,
+                    "no" => Plan::No,
+                    other => panic!("no such plan: {other}"),
+                };
+                world.nodes.get_mut(&node(id)).expect("it exists").plan = plan;
+            }
+            ("commit", [at, what]) => {
+                let letter = what.chars().last().expect("a content's letter");
+                let content = usize::try_from(u32::from(letter) - u32::from('a')).expect("small");
+                world.ask(replica(at), txn(what), Ask::Commit(content));
+            }
+            ("outcome", [at, what]) => {
+                world.ask(replica(at), txn(what), Ask::Outcome { decide: false });
+            }
+            ("decide", [at, what]) => {
+                world.ask(replica(at), txn(what), Ask::Outcome { decide: true });
+            }
+            ("abort", [at, what]) => drop(world.ask(replica(at), txn(what), Ask::Abort)),
+            ("operate", [id, what]) => {
+                let done = world.operate(node(id), txn(what));
+                world.say(format!("{id} operates in {what}: {done}"));
+            }
+            ("work", [id]) => {
+                while !world.nodes[&node(id)].jobs.is_empty() {
+                    world.work(node(id));
+                }
+            }
+            ("apply", ["all"]) => apply_all(world),
+            ("apply", [at]) => while world.apply(replica(at)) {},
+            ("timer", [at, name, what]) => timer(world, at, name, txn(what)),
+            ("elect", [at]) => {
+                world.elect(replica(at));
+                apply_all(world);
+            }
+            ("depose", [at]) => world.depose(replica(at)),
+            ("crash", [id]) => world.crash(node(id)),
+            ("restart", [id]) => world.restart(node(id)),
+            ("horizon", [at, what]) => world.propose_horizon(replica(at), txn(what)),
+            _ => panic!("no such command: {word} {words:?}"),
+        }
+    }
+
+    /// Messages that are under way now and whose text contains `text`.
+    fn post(&mut self, word: &str, text: &str) {
+        self.cut_off();
+        let world = self.world();
+        let mut found = false;
+        for envelope in std::mem::take(&mut world.bag) {
+            if !world.envelope(&envelope).contains(text) {
+                world.bag.push(envelope);
+                continue;
+            }
+            found = true;
+            match word {
+                "drop" => world.say(format!("drop {}", world.envelope(&envelope))),
+                "again" => {
+                    world.deliver_copy(envelope.clone());
+                    world.bag.push(envelope);
+                }
+                _ => world.deliver_copy(envelope),
+            }
+        }
+        assert!(found, "no message says {text:?}");
+    }
+
+    fn log(&mut self, word: &str, text: &str) {
+        let world = self.world();
+        let mut at = 0;
+        while let Some((_, record)) = world.limbo.get(at) {
+            if !world.record(record).contains(text) {
+                at += 1;
+            } else if word == "append" {
+                world.append(at);
+            } else {
+                let (_, record) = world.limbo.remove(at);
+                world.say(format!("lose {}", world.record(&record)));
+            }
+        }
+    }
+
+    /// What comes from or goes to those who are cut off is lost.
+    fn cut_off(&mut self) {
+        let cut = self.cut.clone();
+        let lost = |party: Party| cut.contains(&party);
+        self.world().bag.retain(|e| !lost(e.from) && !lost(e.to));
+    }
+
+    fn work_all(&mut self) -> bool {
+        let world = self.world();
+        let ids: Vec<_> = world.nodes.keys().copied().collect();
+        let mut any = false;
+        for id in ids {
+            while !world.nodes[&id].jobs.is_empty() {
+                any = true;
+                world.work(id);
+            }
+        }
+        any
+    }
+
+    fn talk(&mut self) {
+        for _ in 0..1000 {
+            self.cut_off();
+            if self.world().bag.is_empty() {
+                if !self.work_all() {
+                    return;
+                }
+            } else {
+                self.world().deliver(0);
+            }
+        }
+        panic!("they never fall silent");
+    }
+
+    fn run(&mut self) {
+        for _ in 0..100 {
+            self.talk();
+            let world = self.world();
+            if world.limbo.is_empty() {
+                return;
+            }
+            while !world.limbo.is_empty() {
+                world.append(0);
+            }
+            apply_all(world);
+        }
+        panic!("they never come to an end");
+    }
+}
+
+fn content(world: &mut World, mode: &str, parts: &[&str]) {
+    let mode = match mode {
+        "three" => Mode::ThreePhase,
+        "two" => Mode::TwoPhase,
+        other => panic!("no such mode: {other}"),
+    };
+    let part = |word: &&str| match word.split_once("=done:") {
+        None => (node(word), None),
+        Some((id, done)) => {
+            let (incarnation, operations) = done.split_once(':').expect("incarnation:operations");
+            let work = Work::Done {
+                incarnation: Incarnation(number(incarnation)),
+                operations: number(operations),
+            };
+            (node(id), Some(work))
+        }
+    };
+    let parts: Vec<_> = parts.iter().map(part).collect();
+    world.content(mode, &parts);
+}
+
+fn apply_all(world: &mut World) {
+    let ids: Vec<_> = world.replicas.keys().copied().collect();
+    for id in ids {
+        while world.apply(id) {}
+    }
+}
+
+fn timer(world: &mut World, at: &str, name: &str, txn: TxnId) {
+    let conductor = |timer| Timer::Conductor(replica(at), txn, timer);
+    let participant = |timer| Timer::Participant(node(at), txn, timer);
+    let timer = match name {
+        "Vote" => conductor(ConductorTimer::Vote),
+        "Resend" => conductor(ConductorTimer::Resend),
+        "Work" => participant(ParticipantTimer::Work),
+        "Inquire" => participant(ParticipantTimer::Inquire),
+        "Fence" => participant(ParticipantTimer::Fence),
+        "Finish" => participant(ParticipantTimer::Finish),
+        other => panic!("no such timer: {other}"),
+    };
+    assert!(world.timers.contains(&timer), "{timer:?} is not set");
+    world.fire(timer);
+}

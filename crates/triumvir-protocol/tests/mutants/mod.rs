@@ -1,0 +1,1 @@
+//! The harness sees failures: with one rule broken, some seed fails.

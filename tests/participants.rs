@@ -1,0 +1,31 @@
+//! Participants killed with SIGKILL at chosen steps of a transaction.
+
+use triumvir_client::Mode;
+use triumvir_testkit::Who;
+use triumvir_tests::System;
+use triumvir_wire::v1::State;
+
+/// Proves: a vote survives its process. The participant dies prepared, comes back with its changes
+/// and its locks, hears of the outcome that was decided meanwhile, and applies it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_participant_killed_after_its_vote_keeps_it() -> anyhow::Result<()> {
+    let mut system = System::start().await?;
+    let stock = Who::participant("stock");
+    let (_, followers) = system.roles().await?;
+    for follower in &followers {
+        system.cluster.pause(follower)?;
+    }
+    let pending = system.begin(Mode::ThreePhase);
+    system.wait_proposed(pending.txn).await?;
+    system.cluster.kill(&stock).await?;
+    for follower in &followers {
+        system.cluster.resume(follower)?;
+    }
+    // The other participant's acknowledgement decides.
+    pending.answer.await??;
+    system.cluster.restart(&stock)?;
+
+    system.wait_unlocked().await?;
+    assert!(system.is_applied(pending.txn).await?);
+    system.wait_state(pending.txn, State::Ended).await
+}

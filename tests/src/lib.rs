@@ -1,1 +1,0 @@
-//! Process tests; each target says what it proves.
