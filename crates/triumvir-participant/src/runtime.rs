@@ -16,6 +16,7 @@ use tonic_health::ServingStatus;
 use triumvir_protocol::{Incarnation, Participant, ParticipantId, Rules};
 use triumvir_storage::{Limits, Writer};
 
+use crate::Write;
 use crate::config::Config;
 use crate::directory::Directory;
 use crate::driver::Driver;
@@ -118,13 +119,7 @@ impl<R: Resource> Builder<R> {
         let services = server::Services::new(routes, names).await?;
         let writer = Writer::start(&folder.database, Limits::default());
         if let Some(write) = tidy {
-            let size = write.size_bytes();
-            let (apply, durable) = write.into_parts();
-            writer.submit(size, apply, |forced| {
-                if let (Ok(()), Some(durable)) = (forced, durable) {
-                    durable();
-                }
-            });
+            submit(&writer, write);
         }
         let (hub, commands) = mpsc::channel(peers::COMMANDS_MAX);
         let (sender, inbox) = mpsc::channel(config.limits.inbox_frames_max);
@@ -304,4 +299,15 @@ impl<R: Resource> Runtime<R> {
         tasks.spawn(async move { server.await.unwrap_or_else(|_| RunError::Serve(None)) });
         tasks
     }
+}
+
+/// Makes a resource's own write durable, with no record beside it.
+fn submit(writer: &Writer, write: Write) {
+    let size = write.size_bytes();
+    let (apply, durable) = write.into_parts();
+    writer.submit(size, apply, |forced| {
+        if let (Ok(()), Some(durable)) = (forced, durable) {
+            durable();
+        }
+    });
 }

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::str::FromStr;
 
 use figment::value::{Dict, Value};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 /// How the text of a flag or a variable is read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,7 +45,11 @@ pub(crate) struct Key {
 
 /// A process that has settings.
 pub(crate) trait Process: Clone + Send + Sync + 'static {
-    /// Every one.
+    /// The settings of the process itself, in its own crate.
+    type Config: Default + Serialize + DeserializeOwned;
+    /// Settings that stand beside them in the same file: those of the log, and more.
+    type Extra: Default + Serialize + DeserializeOwned;
+    /// Every key of both.
     const KEYS: &'static [Key];
 }
 

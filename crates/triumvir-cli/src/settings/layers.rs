@@ -3,87 +3,90 @@
 use std::marker::PhantomData;
 use std::path::Path;
 
-use figment::Figment;
-use figment::error::Kind as Problem;
-use figment::providers::{Format as _, Serialized, Toml};
-use figment::value::Value;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use figment::providers::{Format as _, Toml};
+use figment::value::{Dict, Value};
+use figment::{Figment, Metadata, Profile, Provider};
 
-use super::flags::place;
-use super::source::{Layer, Only, Source};
+use super::explain::{explain, origin};
+use super::source::{Defaults, Layer, Only, Source};
 use super::{Process, Settings};
 use crate::failure::Failure;
-use crate::logging::LogSettings;
 
 /// The merged settings of a process, not yet checked.
+#[derive(Debug)]
 pub(crate) struct Layers<P> {
-    figment: Figment,
-    log: Figment,
+    merged: Merged,
     process: PhantomData<P>,
 }
 
 /// The settings in force.
 #[derive(Debug)]
-pub(crate) struct Effective<P, C> {
+pub(crate) struct Effective<P: Process> {
     /// Those of the process.
-    pub(crate) config: C,
-    /// Those of its log.
-    pub(crate) log: LogSettings,
-    pub(super) figment: Figment,
-    pub(super) process: PhantomData<P>,
+    pub(crate) config: P::Config,
+    /// Those beside them.
+    pub(crate) extra: P::Extra,
+    merged: Merged,
 }
 
-fn is_log(key: &str) -> bool {
-    matches!(key, "log" | "log_format")
+/// Two trees, because each of the two types refuses every key that is not its own.
+#[derive(Debug)]
+struct Merged {
+    /// The top-level keys of the second tree.
+    extra_keys: Vec<String>,
+    config: Figment,
+    extra: Figment,
 }
 
-fn is_not_log(key: &str) -> bool {
-    !is_log(key)
+impl Merged {
+    fn new<P: Process>() -> Result<Self, figment::Error> {
+        let (config, extra) = (Defaults(P::Config::default()), Defaults(P::Extra::default()));
+        let extra_keys = extra.data()?.into_values().flat_map(Dict::into_keys).collect();
+        Ok(Self { extra_keys, config: Figment::from(config), extra: Figment::from(extra) })
+    }
+
+    fn merge(mut self, layer: impl Provider + Clone) -> Self {
+        let keys = &self.extra_keys;
+        let is_extra = |key: &str| keys.iter().any(|known| known == key);
+        self.config = self.config.merge(Only { provider: layer.clone(), keep: |key: &str| !is_extra(key) });
+        self.extra = self.extra.merge(Only { provider: layer, keep: is_extra });
+        self
+    }
+
+    fn metadata(&self, path: &str) -> Option<&Metadata> {
+        self.config.find_metadata(path).or_else(|| self.extra.find_metadata(path))
+    }
 }
 
 impl<P: Process> Layers<P> {
-    /// Merges everything over `defaults`.
+    /// Merges what is given over the defaults.
     ///
     /// # Errors
     ///
     /// The file cannot be read, or a text cannot.
-    pub(crate) fn merge<C: Serialize>(settings: &Settings<P>, defaults: C) -> Result<Self, Failure> {
+    pub(crate) fn merge(settings: &Settings<P>) -> Result<Self, Failure> {
         let [environment, flags] = settings.layers()?;
-        let mut figment = Figment::from(Named(Serialized::defaults(defaults)));
-        let mut log = Figment::from(Named(Serialized::defaults(LogSettings::default())));
+        let mut merged = Merged::new::<P>().map_err(explain::<P>)?;
         if let Some(path) = &settings.file {
             let text = std::fs::read_to_string(path).map_err(|error| {
                 Failure::usage(format!("cannot read the file {}: {error}", path.display()))
             })?;
             check_toml(path, &text)?;
-            let file = || Toml::file_exact(path);
-            figment = figment.merge(Only { provider: file(), keep: is_not_log });
-            log = log.merge(Only { provider: file(), keep: is_log });
+            merged = merged.merge(Toml::file_exact(path).profile(Profile::Default));
         }
-        for layer in [environment, flags] {
-            figment = figment.merge(Only { provider: layer.clone(), keep: is_not_log });
-            log = log.merge(Only { provider: layer, keep: is_log });
-        }
-        Ok(Self { figment, log, process: PhantomData })
+        let merged = merged.merge(environment).merge(flags);
+        Ok(Self { merged, process: PhantomData })
     }
 
     /// Whether somebody has set the key.
     pub(crate) fn is_set(&self, path: &str) -> bool {
-        let source = self.figment.find_metadata(path);
-        source.is_some_and(|source| {
-            ![Source::Default.name(), Source::Derived.name()].contains(&&*source.name)
-        })
+        let own = [Source::Default.name(), Source::Derived.name()];
+        self.merged.metadata(path).is_some_and(|found| !own.contains(&&*found.name))
     }
 
-    /// The text at `path`.
-    pub(crate) fn text(&self, path: &str) -> Option<String> {
-        self.figment.find_value(path).ok()?.into_string()
-    }
-
-    /// The number at `path`.
-    pub(crate) fn number(&self, path: &str) -> Option<u128> {
-        self.figment.find_value(path).ok()?.to_u128()
+    /// The value at `path`, if it can be read as a `T`.
+    pub(crate) fn value<T: serde::de::DeserializeOwned>(&self, path: &str) -> Option<T> {
+        self.merged.config.extract_inner(path).ok()
     }
 
     /// Sets a key that nobody has set to what follows from others.
@@ -92,7 +95,7 @@ impl<P: Process> Layers<P> {
         if !self.is_set(path) {
             let mut layer = Layer::new(Source::Derived);
             layer.set(path, value.into());
-            self.figment = self.figment.merge(layer);
+            self.merged = self.merged.merge(layer);
         }
         self
     }
@@ -102,18 +105,18 @@ impl<P: Process> Layers<P> {
     /// # Errors
     ///
     /// An unknown key or a value of the wrong kind; the message names key and source.
-    pub(crate) fn extract<C: DeserializeOwned>(self) -> Result<Effective<P, C>, Failure> {
-        let config = self.figment.extract().map_err(|error| explain::<P>(error))?;
-        let log = self.log.extract().map_err(|error| explain::<P>(error))?;
-        let figment = self.figment.merge(self.log);
-        Ok(Effective { config, log, figment, process: PhantomData })
+    pub(crate) fn extract(self) -> Result<Effective<P>, Failure> {
+        let merged = self.merged;
+        let config = merged.config.extract().map_err(explain::<P>)?;
+        let extra = merged.extra.extract().map_err(explain::<P>)?;
+        Ok(Effective { config, extra, merged })
     }
 }
 
-impl<P: Process, C> Effective<P, C> {
+impl<P: Process> Effective<P> {
     /// Where the value at `path` came from.
     pub(crate) fn source(&self, path: &str) -> String {
-        match self.figment.find_metadata(path) {
+        match self.merged.metadata(path) {
             Some(metadata) => origin::<P>(metadata, path),
             None => Source::Default.to_string(),
         }
@@ -125,24 +128,10 @@ impl<P: Process, C> Effective<P, C> {
         match named.max_by_key(|key| key.path.len()) {
             Some(key) => {
                 Failure::usage(format!("{reason} ({}: {})", key.path, self.source(key.path)))
+                    .next(format!("set it by --{} or {}", key.flag(), key.variable()))
             }
             None => Failure::usage(reason),
         }
-    }
-}
-
-/// `Serialized`, under the name of our own source.
-struct Named<T>(Serialized<T>);
-
-impl<T: Serialize> figment::Provider for Named<T> {
-    fn metadata(&self) -> figment::Metadata {
-        figment::Metadata::named(Source::Default.name())
-    }
-
-    fn data(
-        &self,
-    ) -> Result<figment::value::Map<figment::Profile, figment::value::Dict>, figment::Error> {
-        self.0.data()
     }
 }
 
@@ -151,42 +140,5 @@ fn check_toml(path: &Path, text: &str) -> Result<(), Failure> {
     match toml::from_str::<toml::Table>(text) {
         Ok(_) => Ok(()),
         Err(error) => Err(Failure::usage(format!("file {}: {error}", path.display()))),
-    }
-}
-
-/// The source behind a merged value, for a person.
-fn origin<P: Process>(metadata: &figment::Metadata, path: &str) -> String {
-    if let Some(file) = metadata.source.as_ref().and_then(|source| source.file_path()) {
-        return format!("file {}", file.display());
-    }
-    let key = P::KEYS.iter().find(|key| key.path == path);
-    match (key, &*metadata.name) {
-        (Some(key), "environment") => place(key, Source::Environment),
-        (Some(key), "flag") => place(key, Source::Flag),
-        (_, name) => name.to_owned(),
-    }
-}
-
-/// The first problem that the merge found.
-fn explain<P: Process>(error: figment::Error) -> Failure {
-    let Some(first) = error.into_iter().next() else {
-        return Failure::usage("the configuration cannot be read");
-    };
-    let path = first.path.join(".");
-    let origin = first.metadata.as_ref().map(|metadata| origin::<P>(metadata, &path));
-    let place = origin.map(|origin| format!("{origin}: ")).unwrap_or_default();
-    match &first.kind {
-        Problem::UnknownField(name, expected) => {
-            let section = match path.strip_suffix(name.as_str()) {
-                Some(section) => section.to_owned(),
-                None if path.is_empty() => String::new(),
-                None => format!("{path}."),
-            };
-            let known = expected.iter().map(|known| format!("{section}{known}"));
-            let known: Vec<_> = known.collect();
-            Failure::usage(format!("{place}unknown key `{section}{name}`"))
-                .next(format!("keys that exist: {}", known.join(", ")))
-        }
-        kind => Failure::usage(format!("{place}`{path}`: {kind}")),
     }
 }

@@ -5,6 +5,7 @@
 //! here knows what a setting means.
 
 mod dump;
+mod explain;
 mod flags;
 mod key;
 mod layers;

@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use figment::providers::Serialized;
 use figment::value::{Dict, Map, Value};
 use figment::{Metadata, Profile, Provider};
+use serde::Serialize;
 
 /// A place where a setting can be set, weakest first.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -80,14 +82,14 @@ impl Provider for Layer {
 }
 
 /// The part of another provider whose top-level keys satisfy a condition.
-pub(crate) struct Only<P> {
+pub(crate) struct Only<P, F> {
     /// The provider.
     pub(crate) provider: P,
     /// The condition.
-    pub(crate) keep: fn(&str) -> bool,
+    pub(crate) keep: F,
 }
 
-impl<P: Provider> Provider for Only<P> {
+impl<P: Provider, F: Fn(&str) -> bool> Provider for Only<P, F> {
     fn metadata(&self) -> Metadata {
         self.provider.metadata()
     }
@@ -98,5 +100,18 @@ impl<P: Provider> Provider for Only<P> {
             dict.retain(|key, _| (self.keep)(key));
         }
         Ok(data)
+    }
+}
+
+/// What a type says of itself by its default.
+pub(crate) struct Defaults<T>(pub(crate) T);
+
+impl<T: Serialize> Provider for Defaults<T> {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(Source::Default.name())
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        Serialized::defaults(&self.0).data()
     }
 }

@@ -108,9 +108,13 @@ mod tests {
         assert_eq!(seconds(Fence, 60, 5), 65);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_stopped_timer_does_not_expire() {
-        let mut timers = TimerQueue::new(Timers::default());
+        let inquire = Duration::from_millis(1);
+        let mut timers = TimerQueue::new(Timers {
+            inquire,
+            ..Timers::default()
+        });
         let [one, two] = [1, 2].map(TxnId::from_u128);
         timers.start(one, Inquire, 0);
         timers.start(two, Inquire, 0);

@@ -2,6 +2,7 @@
 
 use tokio::sync::mpsc;
 use tokio::time::timeout;
+use tonic::Streaming;
 use triumvir_protocol::ParticipantId;
 use triumvir_wire::limits::{FRAME_BYTES_MAX, PEER_VERSION};
 use triumvir_wire::v1::peers_client::PeersClient;
@@ -11,6 +12,9 @@ use super::service;
 use crate::dial;
 use crate::frames::{self, Envelope};
 use crate::member::Member;
+
+/// How many messages are ready to form the next frame.
+const FORWARDED_MAX: usize = 1024;
 
 /// Why an exchange ended early.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +48,38 @@ pub(super) async fn exchange(
     peer: ParticipantId,
     mut queue: mpsc::Receiver<Envelope>,
 ) -> Result<(), ExchangeError> {
+    let (open, mut incoming) = open(member, own, peer).await?;
+    let forward = async {
+        while let Some(envelope) = queue.recv().await {
+            if open.send(envelope).await.is_err() {
+                return;
+            }
+        }
+    };
+    let receive = async {
+        let idle = member.config.network.peer_idle;
+        while let Ok(received) = timeout(idle, incoming.message()).await {
+            let Some(frame) = received? else {
+                break;
+            };
+            if service::take(member, peer, frame.messages).await.is_err() {
+                break;
+            }
+        }
+        Ok(())
+    };
+    tokio::select! {
+        () = forward => Ok(()),
+        end = receive => end,
+    }
+}
+
+/// Connects and exchanges hellos.
+async fn open(
+    member: &Member,
+    own: ParticipantId,
+    peer: ParticipantId,
+) -> Result<(mpsc::Sender<Envelope>, Streaming<v1::PeerFrame>), ExchangeError> {
     let network = &member.config.network;
     let address = member
         .directory
@@ -67,8 +103,7 @@ pub(super) async fn exchange(
     let late = |_| ExchangeError::Timeout {
         address: address.clone(),
     };
-    // Behind the hello, what waits is held back until the peer's own hello has come.
-    let (open, waiting) = mpsc::channel(1);
+    let (open, waiting) = mpsc::channel(FORWARDED_MAX);
     let frames = frames::peer_frames(hello, waiting);
     let opened = timeout(network.connect_timeout, client.exchange(frames))
         .await
@@ -78,8 +113,7 @@ pub(super) async fn exchange(
         .await
         .map_err(late)??;
     let found = first
-        .as_ref()
-        .and_then(|frame| frame.hello.as_ref())
+        .and_then(|frame| frame.hello)
         .map(|hello| hello.participant);
     if found != Some(peer.0) {
         return Err(ExchangeError::OtherPeer { address, found });
@@ -89,31 +123,5 @@ pub(super) async fn exchange(
         address,
         "exchange with a peer opened"
     );
-    let forward = async {
-        while let Some(envelope) = queue.recv().await {
-            if open.send(envelope).await.is_err() {
-                return;
-            }
-        }
-    };
-    let receive = async {
-        let mut frame = first;
-        while let Some(received) = frame {
-            if service::take(member, peer, received.messages)
-                .await
-                .is_err()
-            {
-                return Ok(());
-            }
-            frame = match timeout(network.peer_idle, incoming.message()).await {
-                Ok(next) => next?,
-                Err(_) => None,
-            };
-        }
-        Ok(())
-    };
-    tokio::select! {
-        () = forward => Ok(()),
-        end = receive => end,
-    }
+    Ok((open, incoming))
 }

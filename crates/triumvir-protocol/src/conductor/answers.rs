@@ -51,6 +51,9 @@ impl Conductor {
         }
         let was_decided = flight.is_decided();
         flight.handle_answer(self.rules, txn, from, answer, out);
+        if self.asked.contains_key(&txn) {
+            flight.close(txn, out);
+        }
         let done = match &flight.phase {
             Phase::Aborted { untold, .. } => untold.is_empty() && flight.pending.is_none(),
             Phase::Committed { ended, .. } => *ended && flight.callers.is_empty(),

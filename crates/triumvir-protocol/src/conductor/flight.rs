@@ -116,6 +116,28 @@ impl Flight {
         }
     }
 
+    /// Records an abort that a NO has decided.
+    pub(super) fn close(&mut self, txn: TxnId, out: &mut ConductorOutputs) {
+        if let (
+            Phase::Aborted {
+                cause: AbortCause::No(from, _),
+                ..
+            },
+            None,
+        ) = (&self.phase, &self.pending)
+        {
+            let (digest, reason) = (Some(self.terms.digest), AbortReason::Reported(*from));
+            self.propose(
+                Record::Abort {
+                    txn,
+                    digest,
+                    reason,
+                },
+                out,
+            );
+        }
+    }
+
     /// can-commit to every participant that has not voted.
     pub(super) fn ask_votes(&self, txn: TxnId, out: &mut ConductorOutputs) {
         for &participant in self.terms.participants.iter() {
@@ -192,6 +214,13 @@ impl Flight {
                 self.pending = None;
                 self.end_if_confirmed(txn, out);
             }
+            return;
+        }
+        if let Phase::Recorded { accepted, .. } = &self.phase
+            && *accepted == open.accepted
+        {
+            // A record that changed nothing must not disturb a ballot that is under way: that ballot
+            // would lead to another such record, and so on for ever.
             return;
         }
         self.pending = None;

@@ -50,7 +50,7 @@ pub struct Conductor {
     epoch: Epoch,
     limits: Limits,
     flights: BTreeMap<TxnId, Flight>,
-    /// Callers that wait for a record about a transaction without a flight.
+    /// Callers that know an id alone and wait for a record of it, which binds every content.
     asked: BTreeMap<TxnId, BTreeSet<Caller>>,
     /// Flights that are not yet decided.
     undecided: usize,
@@ -141,8 +141,9 @@ impl Conductor {
             Standing::Open(_) | Standing::Absent => {
                 if let Some(flight) = self.flights.get_mut(&txn) {
                     if flight.terms.digest != terms.digest && !self.rules.ignore_digest() {
-                        out.reply(caller, txn, Reply::IdInUse);
-                        return;
+                        // Without a record nothing is certain: a former leader may have begun this
+                        // content, and it may yet commit.
+                        return out.reply(caller, txn, Reply::Busy);
                     }
                     flight.callers.insert(caller);
                     flight.supply(txn, (work, age), out);
@@ -172,10 +173,16 @@ impl Conductor {
         match coordinator.standing(txn) {
             Standing::Forgotten => out.reply(caller, txn, self.forgotten()),
             Standing::Ended(ended) => out.reply(caller, txn, Reply::ended(ended)),
-            Standing::Open(_) | Standing::Absent => {
+            Standing::Open(_) => {
                 if let Some(flight) = self.flights.get_mut(&txn) {
                     flight.callers.insert(caller);
                     flight.answer_if_decided(txn, out);
+                }
+            }
+            Standing::Absent => {
+                if self.flights.contains_key(&txn) {
+                    self.asked.entry(txn).or_default().insert(caller);
+                    self.close_for_asked(txn, out);
                 } else if decide {
                     self.propose_unknown(txn, caller, AbortReason::Decided, out);
                 } else if self.rules.absence_is_abort() {
@@ -358,6 +365,7 @@ impl Conductor {
         let was_decided = flight.is_decided();
         flight.on_vote_timeout(self.rules, txn, out);
         self.settle(txn, was_decided);
+        self.close_for_asked(txn, out);
     }
 
     /// Nothing was heard for a while: what may have been lost is sent again.
@@ -383,6 +391,9 @@ impl Conductor {
         }
         if let Some(callers) = self.asked.get_mut(&txn) {
             callers.remove(&caller);
+            if callers.is_empty() {
+                self.asked.remove(&txn);
+            }
         }
     }
 
@@ -408,6 +419,15 @@ impl Conductor {
             digest: None,
             reason,
         });
+    }
+
+    /// A NO closes one content; who asks by id alone is told *aborted* once a record closes the id.
+    fn close_for_asked(&mut self, txn: TxnId, out: &mut ConductorOutputs) {
+        if self.asked.contains_key(&txn)
+            && let Some(flight) = self.flights.get_mut(&txn)
+        {
+            flight.close(txn, out);
+        }
     }
 
     fn expire(&mut self, txn: TxnId, out: &mut ConductorOutputs) {

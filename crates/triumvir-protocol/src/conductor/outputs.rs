@@ -55,11 +55,12 @@ pub enum Reply {
     },
     /// Aborted: nothing of it is or will be applied.
     Aborted(AbortCause),
-    /// The id belongs to a transaction with other content; this one was not begun.
+    /// The id belongs to a transaction with other content; this one never commits.
     IdInUse,
     /// At or below the horizon: its outcome is no longer known here.
     Expired,
-    /// A limit is reached; nothing was begun.
+    /// A limit is reached, or another content is under way under this id: this request began
+    /// nothing. An earlier one for the same content may have.
     Busy,
     /// There is no record, which binds nobody.
     NoRecord,

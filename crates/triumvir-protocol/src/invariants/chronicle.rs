@@ -134,7 +134,8 @@ impl Chronicle {
                 (Reply::Committed { .. }, Some(digest)) => {
                     self.told_committed.insert((told.txn, digest));
                 }
-                (Reply::Aborted(_), digest) => {
+                // Another content has the id for good: that says as much as *aborted* does.
+                (Reply::Aborted(_) | Reply::IdInUse, digest) => {
                     self.told_aborted.insert((told.txn, digest));
                     if let Some(digest) = digest
                         && !self.is_recorded((told.txn, digest))
