@@ -5,10 +5,9 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use humantime_serde::re::humantime;
 
-use crate::command;
-use crate::exit;
 use crate::output::Format;
 use crate::settings::Settings;
+use crate::{bench, command, demo, exit, spec};
 
 /// Where the coordinators of a cluster on this machine listen, unless they are told otherwise.
 pub(crate) const COORDINATORS: &str = "127.0.0.1:7401,127.0.0.1:7402,127.0.0.1:7403";
@@ -81,7 +80,10 @@ impl Globals {
     /// The coordinators one by one.
     pub(crate) fn coordinators(&self) -> Vec<String> {
         let parts = self.coordinators.split(',').map(str::trim);
-        parts.filter(|part| !part.is_empty()).map(str::to_owned).collect()
+        parts
+            .filter(|part| !part.is_empty())
+            .map(str::to_owned)
+            .collect()
     }
 }
 
@@ -96,18 +98,44 @@ fn time(text: &str) -> Result<Duration, String> {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// See it work: a cluster on this machine, real purchases, processes killed, an audit
+    #[command(after_help = demo::HELP)]
+    Demo(demo::Args),
     /// Run a coordinator replica
     #[command(after_help = command::server::HELP)]
     Server(Settings<command::server::Server>),
     /// Run a participant
     #[command(subcommand)]
     Participant(ParticipantCommand),
-    /// Check that the settings, ports and addresses of `server` would work: print completions
-    #[command(after_help = command::completions::HELP)]
-    Completions(command::completions::Args),
+    /// Commit a transaction over key-value participants
+    #[command(after_help = format!("{}\n\n{}", spec::HELP, command::commit::HELP))]
+    Commit(command::commit::Args),
+    /// Abort a transaction, unless it is too late
+    #[command(after_help = command::lookup::ABORT_HELP)]
+    Abort(command::lookup::TxnArgs),
+    /// Ask how a transaction ended
+    #[command(after_help = command::lookup::OUTCOME_HELP)]
+    Outcome(command::lookup::OutcomeArgs),
+    /// Show what the cluster knows of a transaction, with its timeline
+    Describe(command::lookup::TxnArgs),
+    /// List transactions under way
+    #[command(after_help = command::list::LIST_HELP)]
+    List(command::list::ListArgs),
+    /// Follow the outcomes of all transactions as they happen
+    #[command(after_help = command::list::WATCH_HELP)]
+    Watch,
+    /// Read from a key-value participant
+    #[command(subcommand)]
+    Kv(command::kv::KvCommand),
     /// Look at the cluster
     #[command(subcommand)]
     Cluster(ClusterCommand),
+    /// Measure throughput and latency
+    #[command(after_help = bench::HELP)]
+    Bench(bench::Args),
+    /// Print a script that completes this command line
+    #[command(after_help = command::completions::HELP)]
+    Completions(command::completions::Args),
 }
 
 /// Which participant to run.

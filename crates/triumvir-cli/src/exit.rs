@@ -68,7 +68,10 @@ mod tests {
             Exit::Check,
         ];
         for exit in all {
-            assert!(TABLE.contains(&format!("\n  {}  ", exit.code())), "{exit:?}");
+            assert!(
+                TABLE.contains(&format!("\n  {}  ", exit.code())),
+                "{exit:?}"
+            );
         }
     }
 }

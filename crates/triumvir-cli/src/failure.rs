@@ -26,7 +26,13 @@ pub(crate) struct Failure {
 impl Failure {
     /// A failure with nothing but its message.
     pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, code: None, message: message.into(), applied: None, next: None }
+        Self {
+            exit,
+            code: None,
+            message: message.into(),
+            applied: None,
+            next: None,
+        }
     }
 
     /// A wrong command line or configuration.
@@ -44,7 +50,11 @@ impl Failure {
     /// A failure with the code, and what the code says to do next.
     pub(crate) fn coded(exit: Exit, code: Code, message: impl Into<String>) -> Self {
         let code_text = Some(code.as_str().to_owned());
-        Self { code: code_text, ..Self::new(exit, message) }.next(code.next())
+        Self {
+            code: code_text,
+            ..Self::new(exit, message)
+        }
+        .next(code.next())
     }
 
     /// Any error: as it is if it is a failure already, else as an internal one with its causes.
@@ -108,7 +118,11 @@ impl From<triumvir_client::Failure> for Failure {
             next.push_str(&format!(" (the leader is {leader})"));
         }
         let applied = Some(failure.applied.as_str());
-        Self { applied, ..Self::coded(exit, code, message) }.next(next)
+        Self {
+            applied,
+            ..Self::coded(exit, code, message)
+        }
+        .next(next)
     }
 }
 

@@ -30,7 +30,10 @@ pub(crate) struct LogSettings {
 
 impl Default for LogSettings {
     fn default() -> Self {
-        Self { log: "info".to_owned(), log_format: LogFormat::default() }
+        Self {
+            log: "info".to_owned(),
+            log_format: LogFormat::default(),
+        }
     }
 }
 
@@ -45,7 +48,9 @@ impl LogSettings {
             Failure::usage(format!("log filter `{}`: {error}", self.log))
                 .next("for example: info, or warn,triumvir_node=debug")
         })?;
-        let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+        let log = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(io::stderr);
         let installed = match self.log_format {
             LogFormat::Text => log.with_ansi(io::stderr().is_terminal()).try_init(),
             LogFormat::Json => log.json().flatten_event(true).try_init(),

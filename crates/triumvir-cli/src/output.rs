@@ -135,7 +135,9 @@ impl Output {
     /// An empty table with these columns, as wide as the terminal at most.
     pub(crate) fn table<'a>(&self, columns: impl IntoIterator<Item = &'a str>) -> Table {
         let mut table = Table::new();
-        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+        table
+            .load_style(presets::NOTHING)
+            .set_content_arrangement(ContentArrangement::Dynamic);
         if !self.stdout.is_on() {
             table.force_no_tty();
         }

@@ -58,7 +58,11 @@ impl Paint {
 
     /// `text` in the colour of `tone`.
     pub(crate) fn tone(self, tone: Tone, text: impl std::fmt::Display) -> String {
-        if self.0 { format!("{}{text}\x1b[0m", tone.escape()) } else { text.to_string() }
+        if self.0 {
+            format!("{}{text}\x1b[0m", tone.escape())
+        } else {
+            text.to_string()
+        }
     }
 }
 

@@ -16,7 +16,10 @@ const WORKERS: usize = 2;
 ///
 /// Threads cannot be started.
 pub(crate) fn runtime() -> io::Result<Runtime> {
-    Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()
+    Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .enable_all()
+        .build()
 }
 
 /// Makes every panic the end of the process, whatever thread or task it happens in. A task that
@@ -46,7 +49,10 @@ impl Signals {
     /// They cannot be taken over.
     pub(crate) fn new() -> io::Result<Self> {
         let terminate = signal(SignalKind::terminate())?;
-        Ok(Self { terminate, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
     }
 
     /// Waits for the next one, and names it.

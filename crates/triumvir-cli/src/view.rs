@@ -19,9 +19,11 @@ pub(crate) fn parse_txn(text: &str) -> Result<TxnId, String> {
     match Uuid::parse_str(text) {
         Ok(id) if id.get_version_num() == 7 => Ok(TxnId::from_u128(id.as_u128())),
         Ok(_) => Err("a transaction id is a UUID of version 7; this is another version".to_owned()),
-        Err(_) => Err("a transaction id is a UUID, such as 0198c1f0-7a55-7d2e-9c11-3f5b0a4e6c21 \
+        Err(_) => Err(
+            "a transaction id is a UUID, such as 0198c1f0-7a55-7d2e-9c11-3f5b0a4e6c21 \
                        (all of it, not a part)"
-            .to_owned()),
+                .to_owned(),
+        ),
     }
 }
 
@@ -147,7 +149,10 @@ pub(crate) fn after_abort(cause: &AbortCause) -> &'static str {
         cause if cause.is_retryable() => {
             "the same work may succeed in a new transaction: repeat it, or use --retry-conflicts"
         }
-        AbortCause::No { reason: NoReason::Resource { .. }, .. } => {
+        AbortCause::No {
+            reason: NoReason::Resource { .. },
+            ..
+        } => {
             "look at the data that the cause names, change the transaction, and commit it under a \
              new id"
         }
@@ -180,7 +185,11 @@ mod tests {
         let id = "0198c1f0-7a55-7d2e-9c11-3f5b0a4e6c21";
         assert_eq!(parse_txn(id).unwrap().to_string(), id);
         assert!(parse_txn("0198c1f0").unwrap_err().contains("all of it"));
-        assert!(parse_txn(&Uuid::nil().to_string()).unwrap_err().contains("version 7"));
+        assert!(
+            parse_txn(&Uuid::nil().to_string())
+                .unwrap_err()
+                .contains("version 7")
+        );
     }
 
     #[test]

@@ -1,54 +1,26 @@
-//! The binary forms: what is accepted, the limits, and what is said about the rest. Rubbish gives
-//! an error, never a panic.
+//! The durable forms: what is accepted, and what is said about the rest. Rubbish gives an error,
+//! never a panic. How operations and results travel is not known here.
 //!
 //! Each form is one protobuf message whose first field is the version of the format, now 1; another
 //! version is refused. The messages are the structs of `records.rs`; as a schema:
 //!
 //! ```proto
-//! message Operations { uint32 version = 1; repeated Operation operations = 2; }
-//! message Operation  { bytes key = 1; oneof act { Value put = 2; Nothing delete = 3;
-//!                      Nothing get = 4; Add add = 5; Maybe expect = 6; } }
-//! message Value      { oneof kind { bytes bytes = 1; sint64 integer = 2; } }
-//! message Maybe      { Value value = 1; }
-//! message Add        { sint64 delta = 1; optional sint64 min = 2; optional sint64 max = 3; }
-//! message Nothing    {}
+//! message Intent { uint32 version = 1; bytes age = 2; repeated Change changes = 3;
+//!                  repeated bytes shared = 4; }
+//! message Change { bytes key = 1; Value value = 2; }
+//! message Value  { oneof kind { bytes bytes = 1; sint64 integer = 2; } }
 //!
-//! message Results    { uint32 version = 1; repeated Result results = 2; }
-//! message Result     { oneof kind { Nothing done = 1; Maybe value = 2; sint64 sum = 3; } }
-//!
-//! message Intent     { uint32 version = 1; bytes age = 2; repeated Change changes = 3;
-//!                      repeated bytes shared = 4; }
-//! message Change     { bytes key = 1; Value value = 2; }
-//!
-//! message Stored     { uint32 version = 1; Value value = 2; }
+//! message Stored { uint32 version = 1; Value value = 2; }
 //! ```
 
 mod convert;
 mod records;
 
-pub(crate) use convert::check_operations;
-
-/// The largest key: 4 KiB.
-pub const KEY_BYTES_MAX: usize = 4 << 10;
-/// The largest value: 1 MiB.
-pub const VALUE_BYTES_MAX: usize = 1 << 20;
-/// The most operations of one branch.
-pub const OPERATIONS_MAX: usize = 1024;
-/// The most that the operations of one branch take, encoded or counted: 2 MiB. An operation counts
-/// as its key, its value and 64 bytes, which is more than it takes when encoded.
-pub const OPERATIONS_BYTES_MAX: usize = 2 << 20;
-/// The most that the results of one branch take, encoded or counted: 2 MiB. A result counts as its
-/// value and 64 bytes.
-pub const RESULTS_BYTES_MAX: usize = 2 << 20;
-
-/// More than an operation or a result takes beside its key and its bytes: at most six nested fields
-/// of a tag byte and a length of up to four bytes, or three numbers of ten, and a share of the
-/// version.
-pub(crate) const ENTRY_OVERHEAD_BYTES: usize = 64;
+use crate::limits::{KEY_BYTES_MAX, OPERATIONS_BYTES_MAX, OPERATIONS_MAX, VALUE_BYTES_MAX};
 
 const FORMAT_VERSION: u32 = 1;
 
-/// Why bytes are not one of the forms of this crate, or why operations are not accepted.
+/// Why bytes are not one of the forms of this crate, or which limit is exceeded.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum CodecError {
     /// Not a protobuf message.
@@ -78,19 +50,17 @@ pub enum CodecError {
         /// Its size.
         bytes: usize,
     },
-    /// More than [`OPERATIONS_MAX`] operations or results.
+    /// More than [`OPERATIONS_MAX`] operations.
     #[error("{count} operations exceed {OPERATIONS_MAX}")]
     TooMany {
         /// How many there are.
         count: usize,
     },
-    /// More than [`OPERATIONS_BYTES_MAX`] or [`RESULTS_BYTES_MAX`] in all.
-    #[error("{bytes} bytes in all exceed {bytes_max}")]
+    /// Operations exceed [`OPERATIONS_BYTES_MAX`] in all.
+    #[error("{bytes} bytes of operations exceed {OPERATIONS_BYTES_MAX}")]
     TooLarge {
-        /// Size of the whole.
+        /// What they count.
         bytes: usize,
-        /// The limit.
-        bytes_max: usize,
     },
 }
 

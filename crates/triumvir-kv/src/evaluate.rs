@@ -1,7 +1,7 @@
 //! Runs the operations of a branch that holds its locks. Changes nothing: it says what would
 //! change.
 
-use crate::codec::{ENTRY_OVERHEAD_BYTES, RESULTS_BYTES_MAX};
+use crate::limits::{ENTRY_OVERHEAD_BYTES, RESULTS_BYTES_MAX};
 use crate::{
     Changes, Key, Operation, OperationResult, Operations, Refusal, Results, Storage, Value,
 };

@@ -1,4 +1,4 @@
-//! Keys. Their size limit belongs to the codec: a key by itself may be of any size.
+//! Keys. Their size limit belongs to `limits.rs`: a key by itself may be of any size.
 
 use std::borrow::Borrow;
 use std::fmt;

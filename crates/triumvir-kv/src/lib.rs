@@ -7,8 +7,9 @@
 //!
 //! Production and simulation run this same code, so nothing here does I/O: no async, clock,
 //! randomness, log line or serde; state is `Clone + Debug + Eq + Hash` over ordered collections.
-//! The binary formats ([`Operations::encode`], [`Results::encode`], [`Intent::encode`],
-//! [`Value::encode`]) are protobuf messages with a version, described in `codec.rs`.
+//! The durable formats ([`Intent::encode`], [`Value::encode`]) are protobuf messages with a
+//! version, described in `codec.rs`. How operations and results travel is the caller's concern; how
+//! large operations may be is not, see [`Operations::new`].
 //!
 //! How conflicts are settled, and why nothing deadlocks or starves: [`Engine`].
 
@@ -19,6 +20,7 @@ mod engine;
 mod evaluate;
 mod intent;
 mod key;
+mod limits;
 mod locks;
 mod operation;
 mod readers;
@@ -30,13 +32,13 @@ mod value;
 
 pub use age::Age;
 pub use changes::Changes;
-pub use codec::{
-    CodecError, KEY_BYTES_MAX, OPERATIONS_BYTES_MAX, OPERATIONS_MAX, RESULTS_BYTES_MAX,
-    VALUE_BYTES_MAX,
-};
+pub use codec::CodecError;
 pub use engine::{Engine, Event, Prepared, ReadStep, RecoverError, Step, Vote};
 pub use intent::Intent;
 pub use key::Key;
+pub use limits::{
+    KEY_BYTES_MAX, OPERATIONS_BYTES_MAX, OPERATIONS_MAX, RESULTS_BYTES_MAX, VALUE_BYTES_MAX,
+};
 pub use locks::{LockMode, LockSet, LockView};
 pub use operation::{Operation, Operations};
 pub use refusal::{Refusal, RefusalCode, RefusalNotice, UnknownCode};

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::codec::{self, CodecError};
-use crate::{Key, LockMode, LockSet, Value};
+use crate::limits::check_operations;
+use crate::{CodecError, Key, LockMode, LockSet, Value};
 
 /// One operation. The operations of a branch run in order and see each other's effects.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -69,8 +69,7 @@ impl Operation {
     }
 }
 
-/// All operations of one transaction on one branch. Within the limits of the codec, by
-/// construction.
+/// All operations of one transaction on one branch. Within all limits, by construction.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Operations(Arc<[Operation]>);
 
@@ -85,9 +84,9 @@ impl Operations {
     ///
     /// The limit that is exceeded.
     pub fn new(operations: impl Into<Arc<[Operation]>>) -> Result<Self, CodecError> {
-        let operations = Self(operations.into());
-        codec::check_operations(&operations)?;
-        Ok(operations)
+        let operations = operations.into();
+        check_operations(&operations)?;
+        Ok(Self(operations))
     }
 
     /// The operations in order.

@@ -1,4 +1,4 @@
-//! Values. Their size limit and their binary form belong to the codec.
+//! Values. Their size limit belongs to `limits.rs`, their durable form to the codec.
 
 use std::fmt;
 use std::sync::Arc;

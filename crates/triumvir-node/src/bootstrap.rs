@@ -108,49 +108,24 @@ pub(crate) async fn identify(shared: &Shared, address: &str) -> Option<v1::Ident
 
 /// What the members' answers let this replica do.
 fn judge(config: &Config, own: DiskId, answers: &Answers) -> Result<Verdict, NodeError> {
-    let addresses = config.initial_cluster.members();
     let mut disks = BTreeMap::from([(config.node, own)]);
-    let mut missing = Vec::new();
-    let mut stranger = None;
-    let mut member = false;
+    let (mut missing, mut stranger, mut member) = (Vec::new(), None, false);
     for (node, answer) in answers {
-        let address = &addresses[node];
-        let Some(answer) = answer else {
-            missing.push(*node);
-            continue;
-        };
-        if answer.cluster != config.cluster {
-            return Err(NodeError::OtherCluster {
-                address: address.clone(),
-                found: answer.cluster.clone(),
-                wanted: config.cluster.clone(),
-            });
-        }
-        let disk = ids::disk("disk", &answer.disk);
-        let (Ok(disk), true) = (disk, answer.replica == *node) else {
-            missing.push(*node);
-            tracing::warn!(
-                node,
-                address,
-                found = answer.replica,
-                "another node is at its address"
-            );
-            continue;
-        };
-        disks.insert(*node, disk);
-        match ids::optional_disk("known_disk", &answer.known_disk) {
-            Ok(Some(known)) if known == own => member = true,
-            Ok(Some(known)) => {
-                let (node, witness) = (*node, address.clone());
-                return Err(NodeError::WipedDisk {
-                    node,
-                    witness,
-                    known,
-                    found: own,
-                });
+        let heard = answer
+            .as_ref()
+            .map(|answer| hear(config, own, *node, answer))
+            .transpose()?;
+        match heard.flatten() {
+            Some(Heard {
+                disk,
+                knows_us,
+                initialized,
+            }) => {
+                disks.insert(*node, disk);
+                member |= knows_us;
+                stranger = stranger.or((initialized && !knows_us).then_some(*node));
             }
-            Ok(None) if answer.initialized => stranger = Some(*node),
-            Ok(None) | Err(_) => {}
+            None => missing.push(*node),
         }
     }
     Ok(if member {
@@ -162,24 +137,80 @@ fn judge(config: &Config, own: DiskId, answers: &Answers) -> Result<Verdict, Nod
         Verdict::Wait(format!(
             "no answer from {missing:?}; all members must answer once"
         ))
-    } else if addresses.keys().next() == Some(&config.node) {
-        let address = |node: &u64| match *node == config.node {
-            true => config.advertised(),
-            false => addresses[node].clone(),
-        };
-        let member = |(node, disk): (u64, DiskId)| {
-            (
-                node,
-                Member {
-                    address: address(&node),
-                    disk: disk.0,
-                },
-            )
-        };
-        Verdict::Admitted(Admission::Founder(disks.into_iter().map(member).collect()))
+    } else if config.initial_cluster.members().keys().next() == Some(&config.node) {
+        Verdict::Admitted(Admission::Founder(founders(config, disks)))
     } else {
         Verdict::Wait("the member with the lowest id has not formed the cluster yet".to_owned())
     })
+}
+
+/// What one member has said.
+struct Heard {
+    disk: DiskId,
+    knows_us: bool,
+    initialized: bool,
+}
+
+/// None: it is not the member that it should be.
+fn hear(
+    config: &Config,
+    own: DiskId,
+    node: u64,
+    answer: &v1::IdentifyResponse,
+) -> Result<Option<Heard>, NodeError> {
+    let address = config.initial_cluster.members()[&node].clone();
+    if answer.cluster != config.cluster {
+        let (found, wanted) = (answer.cluster.clone(), config.cluster.clone());
+        return Err(NodeError::OtherCluster {
+            address,
+            found,
+            wanted,
+        });
+    }
+    let disk = ids::disk("disk", &answer.disk);
+    let known = ids::optional_disk("known_disk", &answer.known_disk);
+    let (Ok(disk), Ok(known), true) = (disk, known, answer.replica == node) else {
+        tracing::warn!(
+            node,
+            address,
+            found = answer.replica,
+            "another node is at its address"
+        );
+        return Ok(None);
+    };
+    match known {
+        Some(known) if known != own => Err(NodeError::WipedDisk {
+            node,
+            witness: address,
+            known,
+            found: own,
+        }),
+        known => {
+            let (knows_us, initialized) = (known.is_some(), answer.initialized);
+            Ok(Some(Heard {
+                disk,
+                knows_us,
+                initialized,
+            }))
+        }
+    }
+}
+
+fn founders(config: &Config, disks: BTreeMap<u64, DiskId>) -> BTreeMap<u64, Member> {
+    let address = |node: u64| match node == config.node {
+        true => config.advertised(),
+        false => config.initial_cluster.members()[&node].clone(),
+    };
+    let member = |(node, disk): (u64, DiskId)| {
+        (
+            node,
+            Member {
+                address: address(node),
+                disk: disk.0,
+            },
+        )
+    };
+    disks.into_iter().map(member).collect()
 }
 
 #[cfg(test)]

@@ -16,9 +16,7 @@ pub(crate) struct View {
     pub(crate) leader: Option<u64>,
     /// The participants.
     pub(crate) directory: Arc<Directory>,
-    /// The last log index applied.
-    pub(crate) applied: u64,
-    /// Nothing is under way here: a replica that is asked to stop may hand on its leadership.
+    /// The replica was asked to drain, and nothing is under way: it may hand on its leadership.
     pub(crate) idle: bool,
 }
 

@@ -185,51 +185,47 @@ impl<R: Resource> Runtime<R> {
     /// the disk's doing.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), RunError> {
         let writer = self.writer.clone();
-        let tracker = TaskTracker::new();
         let (failure, failed) = oneshot::channel();
         writer.on_failure(|error| {
             // Nobody listens any more when the process is about to stop.
             let _ = failure.send(error);
         });
+        let mut running = Running::default();
         let ended = tokio::select! {
             () = shutdown => Ok(()),
             Ok(error) = failed => Err(error.into()),
-            error = self.take_part(&tracker) => Err(error),
+            error = self.take_part(&mut running) => Err(error),
         };
-        tracker.close();
-        tracker.wait().await;
         match &ended {
             Ok(()) => tracing::info!("stopping"),
             Err(error) => tracing::error!(error = error as &dyn std::error::Error, "stopping"),
         }
+        running.end().await;
         if let Err(error) = tokio::task::spawn_blocking(move || writer.shutdown()).await {
             tracing::error!(%error, "the journal could not be closed");
         }
         ended
     }
 
-    /// Everything that runs. All of it ends when this future is dropped.
-    async fn take_part(self, tracker: &TaskTracker) -> RunError {
-        let stop = CancellationToken::new();
-        let _stop = stop.clone().drop_guard();
+    /// Starts everything, and returns when something has ended that must not.
+    async fn take_part(self, running: &mut Running) -> RunError {
         let stored = self.folder.journal.registration;
         let nonce = self.folder.journal.nonce;
+        let (member, writer) = (self.member.clone(), self.writer.clone());
+        let health = self.services.health();
         let mut known = None;
-        let id = match stored {
-            Some((id, _)) => id,
-            None => match register(&self.member, &self.writer, None, nonce).await {
-                Ok(registration) => known.insert(registration).id,
+        let (id, incarnation) = match stored {
+            Some(stored) => stored,
+            None => match register(&member, &writer, None, nonce).await {
+                Ok(registration) => {
+                    known = Some(registration);
+                    (registration.id, registration.incarnation)
+                }
                 Err(error) => return error,
             },
         };
-        let incarnation = known.map_or_else(
-            || stored.map_or(Incarnation::default(), |(_, incarnation)| incarnation),
-            |registration| registration.incarnation,
-        );
-        let (member, writer) = (self.member.clone(), self.writer.clone());
-        let health = self.services.health();
-        let mut tasks = self.spawn(id, incarnation, &stop, tracker);
-        tasks.spawn(async move {
+        self.spawn(id, incarnation, running);
+        running.tasks.spawn(async move {
             let registered: Result<Registration, RunError> = match known {
                 Some(registration) => Ok(registration),
                 None => register(&member, &writer, stored, nonce).await,
@@ -242,7 +238,7 @@ impl<R: Resource> Runtime<R> {
                 Err(error) => error,
             }
         });
-        match tasks.join_next().await {
+        match running.tasks.join_next().await {
             Some(Ok(error)) => error,
             Some(Err(error)) => RunError::Panicked(error.to_string()),
             None => RunError::Panicked("no task is left".to_owned()),
@@ -250,13 +246,7 @@ impl<R: Resource> Runtime<R> {
     }
 
     /// Starts what needs the id: the owner of the branches, the peers' hub and the server.
-    fn spawn(
-        self,
-        id: ParticipantId,
-        incarnation: Incarnation,
-        stop: &CancellationToken,
-        tracker: &TaskTracker,
-    ) -> JoinSet<RunError> {
+    fn spawn(self, id: ParticipantId, incarnation: Incarnation, running: &mut Running) {
         let Self {
             member,
             resource,
@@ -279,7 +269,11 @@ impl<R: Resource> Runtime<R> {
         );
         let outbox = member.outbox.clone();
         let driver = Driver::new(participant, resource, &member.config, writer, outbox, inbox);
-        let mut tasks = JoinSet::new();
+        let Running {
+            stop,
+            tasks,
+            server: tracker,
+        } = running;
         let token = stop.clone();
         tasks.spawn(async move {
             driver.run(token).await;
@@ -297,7 +291,24 @@ impl<R: Resource> Runtime<R> {
         // Not one of `tasks`, so that its connections may close when those are gone.
         let server = tracker.spawn(server::serve(services, peers, incoming, token, CLOSE_MAX));
         tasks.spawn(async move { server.await.unwrap_or_else(|_| RunError::Serve(None)) });
-        tasks
+    }
+}
+
+/// What has been started.
+#[derive(Default)]
+struct Running {
+    stop: CancellationToken,
+    tasks: JoinSet<RunError>,
+    server: TaskTracker,
+}
+
+impl Running {
+    /// Ends all of it; on return nothing of it is left but connections that take too long to close.
+    async fn end(mut self) {
+        self.stop.cancel();
+        self.tasks.shutdown().await;
+        self.server.close();
+        self.server.wait().await;
     }
 }
 

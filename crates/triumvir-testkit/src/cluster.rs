@@ -246,7 +246,9 @@ impl Cluster {
                     .collect();
                 add(&["server", "--node-id", &id.to_string()]);
                 add(&["--initial-cluster", &members.join(",")]);
-                add(&["--http-listen", &seat.http_address().to_string()]);
+                if let Some(address) = seat.http_address() {
+                    add(&["--http-listen", &address.to_string()]);
+                }
                 &self.config.replica_args
             }
             Who::Participant(name) => {

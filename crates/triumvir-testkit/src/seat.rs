@@ -27,7 +27,8 @@ pub struct Seat {
     folder: PathBuf,
     log: PathBuf,
     grpc: PortLease,
-    http: PortLease,
+    /// Replicas only: a participant serves no HTTP.
+    http: Option<PortLease>,
     process: Option<Process>,
     /// The log's length when the process was started.
     log_from: u64,
@@ -41,9 +42,11 @@ impl Seat {
         Ok(Self {
             folder: root.join(who.file_name()),
             log: root.join(format!("{}.log", who.file_name())),
-            who,
             grpc: PortLease::take()?,
-            http: PortLease::take()?,
+            http: matches!(who, Who::Replica(_))
+                .then(PortLease::take)
+                .transpose()?,
+            who,
             process: None,
             log_from: 0,
             exit: None,
@@ -71,9 +74,9 @@ impl Seat {
         self.grpc.address()
     }
 
-    /// Where it serves HTTP.
-    pub fn http_address(&self) -> SocketAddr {
-        self.http.address()
+    /// Where it serves HTTP, if it does: replicas only.
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        self.http.as_ref().map(PortLease::address)
     }
 
     /// The id of the process, if one runs.

@@ -16,7 +16,7 @@ pub use status::{Applied, Code, Failure};
 
 /// The generated messages, clients and servers.
 pub mod v1 {
-    #![allow(missing_docs, unreachable_pub, clippy::all)]
+    #![allow(missing_docs, unreachable_pub, clippy::all, clippy::too_many_lines)]
     tonic::include_proto!("triumvir.v1");
 }
 

@@ -3,7 +3,7 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use triumvir_client::{
     Code, CommitError, Committed, Mode, Operation as Call, Transaction, TxnId, add, delete,
@@ -106,7 +106,10 @@ pub(crate) async fn run(
                 "repeat the command with --id {txn} and the same content, or ask \
                  `triumvir outcome {txn}`; do not repeat the work under a new id"
             );
-            let failure = Failure { exit: Exit::Unknown, ..Failure::from(last) };
+            let failure = Failure {
+                exit: Exit::Unknown,
+                ..Failure::from(last)
+            };
             Err(failure.next(next).into())
         }
     }
@@ -140,8 +143,8 @@ fn plan(args: Args) -> Result<Plan, Failure> {
     let (parts, id, mode) = match &args.file {
         Some(path) => {
             let document = read(path)?;
-            let (id, mode) = (document.id, document.mode);
-            let id = id.map(|id| view::parse_txn(&id.to_string())).transpose();
+            let (id, mode) = (document.id.clone(), document.mode);
+            let id = id.map(|id| view::parse_txn(&id)).transpose();
             let id = id.map_err(|reason| {
                 Failure::usage(format!("`id` in {}: {reason}", path.display()))
             })?;
@@ -153,7 +156,11 @@ fn plan(args: Args) -> Result<Plan, Failure> {
         Some(FileMode::TwoPhase) => Mode::TwoPhase,
         Some(FileMode::ThreePhase) | None => Mode::ThreePhase,
     };
-    Ok(Plan { parts, mode, id: args.id.or(id).unwrap_or_else(draw_txn) })
+    Ok(Plan {
+        parts,
+        mode,
+        id: args.id.or(id).unwrap_or_else(draw_txn),
+    })
 }
 
 fn read(path: &Path) -> Result<Document, Failure> {
@@ -174,7 +181,12 @@ fn call(operation: &Operation) -> Call {
         Operation::Put { key, value } => put(key, value.clone()),
         Operation::Delete { key } => delete(key),
         Operation::Get { key } => get(key),
-        Operation::Add { key, delta, min, max } => {
+        Operation::Add {
+            key,
+            delta,
+            min,
+            max,
+        } => {
             let mut sum = add(key, *delta);
             if let Some(min) = min {
                 sum = sum.min(*min);
@@ -184,7 +196,10 @@ fn call(operation: &Operation) -> Call {
             }
             sum.into()
         }
-        Operation::Expect { key, value: Some(value) } => expect(key, value.clone()),
+        Operation::Expect {
+            key,
+            value: Some(value),
+        } => expect(key, value.clone()),
         Operation::Expect { key, value: None } => expect_absent(key),
     }
 }

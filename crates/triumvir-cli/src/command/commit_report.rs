@@ -52,20 +52,48 @@ impl CommitReport {
         elapsed: Duration,
     ) -> Self {
         let (txn, outcome, cause, attempts, participants) = match ended {
-            Ok(Committed { txn, attempts, results, .. }) => {
+            Ok(Committed {
+                txn,
+                attempts,
+                results,
+                ..
+            }) => {
                 let parts = parts.iter().map(|part| PartReport::new(part, results));
-                (txn.to_string(), "committed", None, *attempts, parts.collect())
+                (
+                    txn.to_string(),
+                    "committed",
+                    None,
+                    *attempts,
+                    parts.collect(),
+                )
             }
-            Err(CommitError::Aborted { txn, cause, attempts }) => {
-                (txn.to_string(), "aborted", Some(cause.into()), *attempts, Vec::new())
-            }
+            Err(CommitError::Aborted {
+                txn,
+                cause,
+                attempts,
+            }) => (
+                txn.to_string(),
+                "aborted",
+                Some(cause.into()),
+                *attempts,
+                Vec::new(),
+            ),
             Err(CommitError::Unknown { txn, .. }) => {
                 (txn.to_string(), "unknown", None, 1, Vec::new())
             }
             Err(CommitError::Refused(_)) => (String::new(), "refused", None, 1, Vec::new()),
         };
         let elapsed_millis = elapsed.as_secs_f64() * 1e3;
-        Self { txn, outcome, mode, cause, attempts, elapsed_millis, elapsed, participants }
+        Self {
+            txn,
+            outcome,
+            mode,
+            cause,
+            attempts,
+            elapsed_millis,
+            elapsed,
+            participants,
+        }
     }
 
     /// Writes it.
@@ -96,7 +124,10 @@ impl CommitReport {
                 table.add_row([part.participant.as_str(), "", "", error.as_str()]);
             }
             for result in part.results.iter().filter(|result| result.answers()) {
-                let value = result.value.as_ref().map_or("absent".to_owned(), Literal::to_string);
+                let value = result
+                    .value
+                    .as_ref()
+                    .map_or("absent".to_owned(), Literal::to_string);
                 table.add_row([&part.participant, result.operation, &result.text, &value]);
             }
         }
@@ -114,7 +145,11 @@ impl PartReport {
             Ok(values) => values,
             Err(error) => {
                 let error = Some(error.to_string());
-                return Self { participant, error, results: Vec::new() };
+                return Self {
+                    participant,
+                    error,
+                    results: Vec::new(),
+                };
             }
         };
         let result = |(operation, value): (&Operation, Option<_>)| ResultReport {
@@ -124,7 +159,11 @@ impl PartReport {
             value: value.map(Literal::from),
         };
         let results = part.operations.iter().zip(values).map(result).collect();
-        Self { participant, error: None, results }
+        Self {
+            participant,
+            error: None,
+            results,
+        }
     }
 }
 

@@ -109,13 +109,18 @@ pub(crate) async fn run(settings: &Settings<Server>, output: &Output) -> anyhow:
     let asked = shutdown.clone();
     tokio::spawn(async move {
         let signal = signals.next().await;
-        tracing::info!(signal, "ending after what is under way; a second signal ends at once");
+        tracing::info!(
+            signal,
+            "ending after what is under way; a second signal ends at once"
+        );
         asked.drain();
         let signal = signals.next().await;
         tracing::warn!(signal, "ending at once");
         asked.stop();
     });
-    triumvir_node::run(effective.config, shutdown).await.map_err(failure)?;
+    triumvir_node::run(effective.config, shutdown)
+        .await
+        .map_err(failure)?;
     Ok(Exit::Ok.into())
 }
 
@@ -124,13 +129,20 @@ fn derive(layers: Layers<Server>) -> Layers<Server> {
     let node: u64 = layers.value("node").unwrap_or_default();
     let members: InitialCluster = layers.value("initial_cluster").unwrap_or_default();
     let layers = layers.derive("data", format!("triumvir-data/node-{node}"));
-    let Some(own) = members.members().get(&node).and_then(|address| socket(address)) else {
+    let Some(own) = members
+        .members()
+        .get(&node)
+        .and_then(|address| socket(address))
+    else {
         return layers;
     };
     let layers = layers.derive("listen", own.to_string());
     let listen = layers.value::<SocketAddr>("listen").unwrap_or(own);
     match listen.port().checked_add(HTTP_ABOVE) {
-        Some(port) => layers.derive("http_listen", SocketAddr::new(listen.ip(), port).to_string()),
+        Some(port) => layers.derive(
+            "http_listen",
+            SocketAddr::new(listen.ip(), port).to_string(),
+        ),
         None => layers,
     }
 }
@@ -166,7 +178,8 @@ mod tests {
 
     #[test]
     fn every_setting_has_a_flag() {
-        assert_eq!(keys_of::<Server>(), Server::KEYS.iter().map(|key| key.path).collect());
+        let flags: std::collections::BTreeSet<_> = KEYS.iter().map(|key| key.path).collect();
+        assert_eq!(keys_of::<Server>(), flags);
     }
 
     #[test]
@@ -174,7 +187,10 @@ mod tests {
         let line = "1=127.0.0.1:7401,2=node2:7402,3=[::1]:7403";
         let config = |node: &str| {
             let settings = parse::<Server>(&["--node-id", node, "--initial-cluster", line]);
-            derive(Layers::merge(&settings).unwrap()).extract().unwrap().config
+            derive(Layers::merge(&settings).unwrap())
+                .extract()
+                .unwrap()
+                .config
         };
         let first = config("1");
         assert_eq!(first.listen.to_string(), "127.0.0.1:7401");
@@ -186,9 +202,17 @@ mod tests {
 
     #[test]
     fn what_is_set_is_not_derived() {
-        let line = ["--node", "1", "--initial-cluster", "1=a:1", "--listen", "10.0.0.1:2"];
-        let effective =
-            derive(Layers::merge(&parse::<Server>(&line)).unwrap()).extract().unwrap();
+        let line = [
+            "--node",
+            "1",
+            "--initial-cluster",
+            "1=a:1",
+            "--listen",
+            "10.0.0.1:2",
+        ];
+        let effective = derive(Layers::merge(&parse::<Server>(&line)).unwrap())
+            .extract()
+            .unwrap();
         assert_eq!(effective.config.listen.to_string(), "10.0.0.1:2");
         assert_eq!(effective.config.http_listen.to_string(), "10.0.0.1:102");
         assert_eq!(effective.source("listen"), "flag --listen");

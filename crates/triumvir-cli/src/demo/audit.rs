@@ -42,7 +42,13 @@ pub(super) struct Check {
 
 impl Check {
     fn new(claim: &'static str) -> Self {
-        Self { claim, examined: 0, wrong: 0, stores: BTreeSet::new(), findings: Vec::new() }
+        Self {
+            claim,
+            examined: 0,
+            wrong: 0,
+            stores: BTreeSet::new(),
+            findings: Vec::new(),
+        }
     }
 
     /// Whether it holds.
@@ -98,13 +104,18 @@ impl Effect {
 
 impl Evidence<'_> {
     fn acknowledged(&self) -> impl Iterator<Item = &Order> {
-        self.orders.iter().filter(|order| self.ledger.is_committed(order.row))
+        self.orders
+            .iter()
+            .filter(|order| self.ledger.is_committed(order.row))
     }
 
     /// Product to what is missing from its initial stock, over every product known anywhere.
     fn taken(&self) -> BTreeMap<String, i64> {
-        let mut taken: BTreeMap<_, _> =
-            self.initial.iter().map(|(product, stock)| (product.to_string(), *stock)).collect();
+        let mut taken: BTreeMap<_, _> = self
+            .initial
+            .iter()
+            .map(|(product, stock)| (product.to_string(), *stock))
+            .collect();
         for (product, stock) in &self.books.inventory {
             *taken.entry(product.clone()).or_insert(0) -= stock;
         }
@@ -122,7 +133,9 @@ fn acknowledged_are_everywhere(evidence: Evidence<'_>) -> Check {
         let (row, wanted) = (order.row, order.value());
         let finding = match evidence.stored(order) {
             None => Some(format!("order {row} was acknowledged and is not there")),
-            Some(found) if *found != wanted => Some(format!("order {row} is {found}, not {wanted}")),
+            Some(found) if *found != wanted => {
+                Some(format!("order {row} is {found}, not {wanted}"))
+            }
             Some(_) => None,
         };
         check.examine(Some(Store::Orders), finding);
@@ -148,10 +161,21 @@ fn acknowledged_are_everywhere(evidence: Evidence<'_>) -> Check {
 /// be stored that its client was told is refused, or that nobody asked for.
 fn none_in_only_some(evidence: Evidence<'_>) -> Check {
     let mut check = Check::new("no order is in only some of the stores");
-    let stored = Effect::of(evidence.orders.iter().filter(|order| evidence.stored(order).is_some()));
-    compare(&mut check, Store::Inventory, &stored.sold, &evidence.taken(), |product, sold, taken| {
-        format!("of product {product} {taken} were taken, the stored orders say {sold}")
-    });
+    let stored = Effect::of(
+        evidence
+            .orders
+            .iter()
+            .filter(|order| evidence.stored(order).is_some()),
+    );
+    compare(
+        &mut check,
+        Store::Inventory,
+        &stored.sold,
+        &evidence.taken(),
+        |product, sold, taken| {
+            format!("of product {product} {taken} were taken, the stored orders say {sold}")
+        },
+    );
     let charged = &stored.charged;
     compare(
         &mut check,
@@ -162,8 +186,11 @@ fn none_in_only_some(evidence: Evidence<'_>) -> Check {
             format!("customer {customer} owes {balance}, the stored orders say {charged}")
         },
     );
-    let rows: BTreeMap<_, _> =
-        evidence.orders.iter().map(|order| (order.row.to_string(), order.row)).collect();
+    let rows: BTreeMap<_, _> = evidence
+        .orders
+        .iter()
+        .map(|order| (order.row.to_string(), order.row))
+        .collect();
     for key in evidence.books.orders.keys() {
         let told = rows.get(key).map(|row| evidence.ledger.told(*row));
         let finding = match told {
@@ -184,12 +211,21 @@ fn none_in_only_some(evidence: Evidence<'_>) -> Check {
 fn stock_adds_up(evidence: Evidence<'_>) -> Check {
     let mut check = Check::new("stock + sold = initial stock, for every product");
     let sold = Effect::of(evidence.acknowledged()).sold;
-    compare(&mut check, Store::Inventory, &sold, &evidence.taken(), |product, sold, taken| {
-        let initial = product.parse().ok().and_then(|number: i64| evidence.initial.get(&number));
-        let initial = initial.copied().unwrap_or(0);
-        let stock = initial - taken;
-        format!("product {product}: {stock} in stock + {sold} sold is not {initial}")
-    });
+    compare(
+        &mut check,
+        Store::Inventory,
+        &sold,
+        &evidence.taken(),
+        |product, sold, taken| {
+            let initial = product
+                .parse()
+                .ok()
+                .and_then(|number: i64| evidence.initial.get(&number));
+            let initial = initial.copied().unwrap_or(0);
+            let stock = initial - taken;
+            format!("product {product}: {stock} in stock + {sold} sold is not {initial}")
+        },
+    );
     check
 }
 
@@ -238,7 +274,10 @@ fn compare(
     for key in keys {
         let expected = expected.get(key).copied().unwrap_or(0);
         let found = found.get(key).copied().unwrap_or(0);
-        check.examine(Some(store), (expected != found).then(|| say(key, expected, found)));
+        check.examine(
+            Some(store),
+            (expected != found).then(|| say(key, expected, found)),
+        );
     }
 }
 

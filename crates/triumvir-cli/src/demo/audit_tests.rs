@@ -22,7 +22,11 @@ fn sound() -> World {
         quantity,
         cents,
     };
-    let orders = vec![order(1, "a", 2, 200), order(2, "b", 1, 100), order(3, "a", 1, 0)];
+    let orders = vec![
+        order(1, "a", 2, 200),
+        order(2, "b", 1, 100),
+        order(3, "a", 1, 0),
+    ];
     let mut ledger = Ledger::default();
     ledger.note(1, Told::Committed);
     ledger.note(2, Told::Committed);
@@ -34,7 +38,12 @@ fn sound() -> World {
     books.enter(Store::Inventory, "0".into(), Entry::Integer(5));
     books.enter(Store::Payments, "a".into(), Entry::Integer(200));
     books.enter(Store::Payments, "b".into(), Entry::Integer(100));
-    World { orders, ledger, initial: BTreeMap::from([(100, 10), (0, 5)]), books }
+    World {
+        orders,
+        ledger,
+        initial: BTreeMap::from([(100, 10), (0, 5)]),
+        books,
+    }
 }
 
 impl World {
@@ -71,7 +80,11 @@ fn an_acknowledged_order_that_is_lost_everywhere_is_seen() {
     world.books.inventory.insert("100".into(), 8);
     world.books.payments.insert("b".into(), 0);
     let all = Store::ALL.to_vec();
-    let expected = [(0, all), (2, vec![Store::Inventory]), (3, vec![Store::Payments])];
+    let expected = [
+        (0, all),
+        (2, vec![Store::Inventory]),
+        (3, vec![Store::Payments]),
+    ];
     assert_eq!(world.failed(), expected);
 }
 
@@ -86,7 +99,10 @@ fn an_order_that_is_missing_in_one_store_is_in_only_some() {
 #[test]
 fn an_order_with_another_content_is_seen() {
     let mut world = sound();
-    world.books.orders.insert("2".into(), "b,1997-01-01,1,999".into());
+    world
+        .books
+        .orders
+        .insert("2".into(), "b,1997-01-01,1,999".into());
     assert_eq!(world.failed(), [(0, vec![Store::Orders])]);
 }
 
@@ -97,7 +113,10 @@ fn stock_that_was_taken_without_an_order_is_seen() {
     let inventory = vec![Store::Inventory];
     assert_eq!(world.failed(), [(1, inventory.clone()), (2, inventory)]);
     let finding = &world.audit()[2].findings[0];
-    assert_eq!(finding, "inventory: product 100: 6 in stock + 3 sold is not 10");
+    assert_eq!(
+        finding,
+        "inventory: product 100: 6 in stock + 3 sold is not 10"
+    );
 }
 
 #[test]
@@ -120,7 +139,9 @@ fn a_refused_order_that_is_stored_is_seen() {
 fn foreign_keys_and_values_of_the_wrong_kind_are_seen() {
     let mut world = sound();
     world.books.orders.insert("9".into(), "x".into());
-    world.books.enter(Store::Payments, "z".into(), Entry::Text("rich".into()));
+    world
+        .books
+        .enter(Store::Payments, "z".into(), Entry::Text("rich".into()));
     world.books.inventory.insert("gold".into(), 1);
     let all = Store::ALL.to_vec();
     assert_eq!(world.failed(), [(1, all), (2, vec![Store::Inventory])]);
@@ -134,13 +155,20 @@ fn an_order_that_committed_though_its_client_never_knew_must_be_whole() {
     world.ledger.note(2, Told::Unknown);
     world.ledger.note(3, Told::Refused);
     let sums = [(2, vec![Store::Inventory]), (3, vec![Store::Payments])];
-    assert_eq!(world.failed(), sums, "unresolved outcomes must not reach the audit");
+    assert_eq!(
+        world.failed(),
+        sums,
+        "unresolved outcomes must not reach the audit"
+    );
 }
 
 #[test]
 fn doubt_and_locks_are_seen() {
     let mut world = sound();
-    world.books.in_doubt.push("payments has 1 branch in doubt".into());
+    world
+        .books
+        .in_doubt
+        .push("payments has 1 branch in doubt".into());
     world.books.locks.push((Store::Orders, "1".into()));
     assert_eq!(world.failed(), [(4, vec![]), (5, vec![Store::Orders])]);
     assert_eq!(world.audit()[5].findings, ["orders: 1 is locked"]);

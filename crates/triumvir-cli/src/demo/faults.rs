@@ -8,8 +8,9 @@ use triumvir_testkit::{Cluster, ClusterError, Who};
 
 use super::books::Store;
 use super::meter::Meter;
-use super::progress::{Progress, duration};
+use super::progress::Progress;
 use super::silence;
+use crate::view::duration;
 
 /// The participant that is killed: every order needs its locks.
 const VICTIM: Store = Store::Inventory;
@@ -72,7 +73,9 @@ pub(super) async fn torment(
     cluster.restart(&leader)?;
     first.restarted = meter.elapsed();
     let after = duration(first.restarted - first.killed);
-    progress.say(&format!("replica {next} leads; {leader} started again after {after}"));
+    progress.say(&format!(
+        "replica {next} leads; {leader} started again after {after}"
+    ));
 
     let _ = settled.wait_for(|settled| *settled >= total * 2 / 3).await;
     let victim = Who::participant(VICTIM.name());
@@ -98,12 +101,22 @@ async fn kill(
     progress.say(&format!(
         "SIGKILL to {who} after {settled} orders, {in_flight} on their way"
     ));
-    Ok(Fault { who, settled, in_flight, killed, restarted: killed })
+    Ok(Fault {
+        who,
+        settled,
+        in_flight,
+        killed,
+        restarted: killed,
+    })
 }
 
 /// What each fault meant, by the moments of all acknowledgements.
 pub(super) fn outages(faults: &[Fault], acknowledged: &[Duration]) -> Vec<Outage> {
-    let ends = faults.iter().skip(1).map(|next| next.killed).chain([Duration::MAX]);
+    let ends = faults
+        .iter()
+        .skip(1)
+        .map(|next| next.killed)
+        .chain([Duration::MAX]);
     let outage = |(fault, until): (&Fault, Duration)| {
         let silence = silence::longest(acknowledged, fault.killed, until);
         Outage {

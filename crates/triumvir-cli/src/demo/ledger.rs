@@ -73,7 +73,11 @@ mod tests {
         ledger.note(1, Told::Unknown);
         assert!(ledger.is_committed(1));
         assert_eq!(ledger.told(3), None);
-        let counts = Counts { committed: 1, refused: 1, unknown: 0 };
+        let counts = Counts {
+            committed: 1,
+            refused: 1,
+            unknown: 0,
+        };
         assert_eq!(ledger.counts(), counts);
     }
 }

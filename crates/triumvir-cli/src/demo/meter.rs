@@ -74,7 +74,11 @@ impl Meter {
             detours: Detours::default(),
             began: 0,
         };
-        Self { began, state: Mutex::new(state), settled: watch::Sender::new(0) }
+        Self {
+            began,
+            state: Mutex::new(state),
+            settled: watch::Sender::new(0),
+        }
     }
 
     /// The time since the beginning.
@@ -180,7 +184,13 @@ mod tests {
         assert_eq!(meter.in_flight(), 1);
         meter.detour(|detours| detours.repeats += 1);
         assert_eq!(*settled.borrow(), 1);
-        assert_eq!(meter.detours(), Detours { repeats: 1, ..Detours::default() });
+        assert_eq!(
+            meter.detours(),
+            Detours {
+                repeats: 1,
+                ..Detours::default()
+            }
+        );
     }
 
     #[test]

@@ -121,15 +121,17 @@ async fn play(args: &Args, orders: &[Order], output: &Output) -> anyhow::Result<
     let played = play_on(args, orders, &mut cluster, output).await;
     if !played.as_ref().is_ok_and(|report| report.sound) {
         cluster.keep();
-        output.note(format!("folders and logs are kept: {}", cluster.folder().display()));
+        output.note(format!(
+            "folders and logs are kept: {}",
+            cluster.folder().display()
+        ));
     }
     played
 }
 
 async fn start(args: &Args, output: &Output) -> anyhow::Result<Cluster> {
     let binary = std::env::current_exe().context("finding the program itself")?;
-    let mut config =
-        ClusterConfig::new(binary).with_participants(Store::ALL.map(Store::name));
+    let mut config = ClusterConfig::new(binary).with_participants(Store::ALL.map(Store::name));
     config.name = "demo".to_owned();
     config.keep = args.keep;
     config.parent = args.dir.clone();
@@ -154,12 +156,25 @@ async fn play_on(
     cluster: &mut Cluster,
     output: &Output,
 ) -> anyhow::Result<Report> {
-    let addresses = cluster.coordinators().into_iter().map(|address| address.to_string());
-    let client = Client::builder().coordinators(addresses).timeout(CALL_TIMEOUT).build()?;
+    let addresses = cluster
+        .coordinators()
+        .into_iter()
+        .map(|address| address.to_string());
+    let client = Client::builder()
+        .coordinators(addresses)
+        .timeout(CALL_TIMEOUT)
+        .build()?;
     let initial = initial_stock(orders, args.scarce);
-    let stock: Vec<_> = initial.iter().map(|(product, pieces)| (*product, *pieces)).collect();
+    let stock: Vec<_> = initial
+        .iter()
+        .map(|(product, pieces)| (*product, *pieces))
+        .collect();
     replay::stock(&client, &stock).await?;
-    output.say(format!("{} products in stock; {} orders follow\n", stock.len(), orders.len()))?;
+    output.say(format!(
+        "{} products in stock; {} orders follow\n",
+        stock.len(),
+        orders.len()
+    ))?;
 
     let meter = Meter::new();
     let progress = Progress::new(output, orders.len() as u64);
@@ -177,7 +192,12 @@ async fn play_on(
     }
     let books = Stores::new(&client, cluster)?.read(cluster).await?;
     let ledger = &replayed.ledger;
-    let audit = audit(Evidence { orders, ledger, initial: &initial, books: &books });
+    let audit = audit(Evidence {
+        orders,
+        ledger,
+        initial: &initial,
+        books: &books,
+    });
     let counts = ledger.counts();
     Ok(Report {
         sound: audit.iter().all(audit::Check::holds),
@@ -198,7 +218,10 @@ async fn play_on(
 /// Enough of everything that is ordered, but half of the most wanted products.
 fn initial_stock(orders: &[Order], scarce: usize) -> std::collections::BTreeMap<i64, i64> {
     let mut stock = orders::demand(orders);
-    let mut by_demand: Vec<_> = stock.iter().map(|(product, pieces)| (*pieces, *product)).collect();
+    let mut by_demand: Vec<_> = stock
+        .iter()
+        .map(|(product, pieces)| (*pieces, *product))
+        .collect();
     by_demand.sort_unstable_by(|left, right| right.cmp(left));
     for (pieces, product) in by_demand.into_iter().take(scarce) {
         stock.insert(product, pieces / 2);
@@ -252,7 +275,10 @@ mod tests {
     fn the_most_wanted_products_are_scarce() {
         let orders = orders::shipped().unwrap();
         let (demand, stock) = (orders::demand(&orders), initial_stock(&orders, 2));
-        let short: Vec<_> = demand.iter().filter(|(product, pieces)| stock[product] < **pieces).collect();
+        let short: Vec<_> = demand
+            .iter()
+            .filter(|(product, pieces)| stock[product] < **pieces)
+            .collect();
         assert_eq!(short.len(), 2);
         assert_eq!(stock[&1177], demand[&1177] / 2);
     }

@@ -31,7 +31,10 @@ impl Order {
 
     /// The row as it is stored.
     pub(super) fn value(&self) -> String {
-        format!("{},{},{},{}", self.customer, self.date, self.quantity, self.cents)
+        format!(
+            "{},{},{},{}",
+            self.customer, self.date, self.quantity, self.cents
+        )
     }
 }
 
@@ -100,10 +103,12 @@ impl Row {
 fn is_date(text: &str) -> bool {
     let mut characters = text.bytes();
     text.len() == 10
-        && "dddd-dd-dd".bytes().all(|wanted| match (wanted, characters.next()) {
-            (b'd', Some(found)) => found.is_ascii_digit(),
-            (wanted, found) => found == Some(wanted),
-        })
+        && "dddd-dd-dd"
+            .bytes()
+            .all(|wanted| match (wanted, characters.next()) {
+                (b'd', Some(found)) => found.is_ascii_digit(),
+                (wanted, found) => found == Some(wanted),
+            })
 }
 
 /// The orders that ship with the program.
@@ -140,7 +145,9 @@ fn parse(input: impl Read, name: &str) -> Result<Vec<Order>, OrdersError> {
         rows.push(row);
     }
     if rows.is_empty() {
-        return Err(OrdersError::Empty { name: name.to_owned() });
+        return Err(OrdersError::Empty {
+            name: name.to_owned(),
+        });
     }
     rows.sort_by(|left, right| left.date.cmp(&right.date));
     let numbered = rows.into_iter().zip(1..).map(|(row, number)| Order {
@@ -185,7 +192,10 @@ mod tests {
     #[test]
     fn rows_are_sorted_by_date_and_a_day_keeps_its_order() {
         let orders = parsed("b,1997-01-02,1,5\na,1997-01-01,2,7\nc,1997-01-02,3,9\n").unwrap();
-        let by_row: Vec<_> = orders.iter().map(|order| (order.row, &*order.customer)).collect();
+        let by_row: Vec<_> = orders
+            .iter()
+            .map(|order| (order.row, &*order.customer))
+            .collect();
         assert_eq!(by_row, [(1, "a"), (2, "b"), (3, "c")]);
     }
 
@@ -199,16 +209,31 @@ mod tests {
     #[test]
     fn what_makes_no_sense_is_refused_with_its_line() {
         let cases = [
-            ("a,1997-01-01,0,7\n", "test, line 2: the quantity is less than 1"),
-            ("a,1997-01-01,1,1\n,1997-01-01,1,7\n", "test, line 3: the customer is missing"),
-            ("a,1.1.1997,1,7\n", "test, line 2: the date is not YYYY-MM-DD"),
-            ("a,1997-01-01,1,-7\n", "test, line 2: the amount is negative"),
+            (
+                "a,1997-01-01,0,7\n",
+                "test, line 2: the quantity is less than 1",
+            ),
+            (
+                "a,1997-01-01,1,1\n,1997-01-01,1,7\n",
+                "test, line 3: the customer is missing",
+            ),
+            (
+                "a,1.1.1997,1,7\n",
+                "test, line 2: the date is not YYYY-MM-DD",
+            ),
+            (
+                "a,1997-01-01,1,-7\n",
+                "test, line 2: the amount is negative",
+            ),
             ("", "test has no orders"),
         ];
         for (rows, said) in cases {
             assert_eq!(parsed(rows).unwrap_err().to_string(), said);
         }
-        assert!(matches!(parsed("a,1997-01-01,x,7\n"), Err(OrdersError::Csv { .. })));
+        assert!(matches!(
+            parsed("a,1997-01-01,x,7\n"),
+            Err(OrdersError::Csv { .. })
+        ));
         let missing = from_file(Path::new("/nowhere/orders.csv")).unwrap_err();
         assert!(missing.to_string().contains("/nowhere/orders.csv"));
     }

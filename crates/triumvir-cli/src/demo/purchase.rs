@@ -50,8 +50,14 @@ pub(super) fn purchase(client: &Client, order: &Order) -> Transaction {
     let product = order.product().to_string();
     client
         .transaction()
-        .at(Store::Orders.name(), put(order.row.to_string(), order.value()))
-        .at(Store::Inventory.name(), add(product, -order.quantity).min(0))
+        .at(
+            Store::Orders.name(),
+            put(order.row.to_string(), order.value()),
+        )
+        .at(
+            Store::Inventory.name(),
+            add(product, -order.quantity).min(0),
+        )
         .at(Store::Payments.name(), add(&order.customer, order.cents))
 }
 
@@ -76,7 +82,11 @@ pub(super) async fn settle(
     let first = draw_txn();
     let (mut txn, mut in_doubt, mut pause) = (first, false, PAUSE);
     loop {
-        let attempt = transaction.clone().id(txn).first_attempt(first).timeout(CALL_TIMEOUT);
+        let attempt = transaction
+            .clone()
+            .id(txn)
+            .first_attempt(first)
+            .timeout(CALL_TIMEOUT);
         let is_late = |now: Instant| now >= deadline;
         match attempt.commit().await {
             Ok(_) => return Ok(Ended::Committed),
@@ -89,7 +99,10 @@ pub(super) async fn settle(
                 tokio::time::sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
                 pause = (pause * 2).min(PAUSE_MAX);
             }
-            Err(CommitError::Aborted { cause: cause @ AbortCause::No { .. }, .. }) => {
+            Err(CommitError::Aborted {
+                cause: cause @ AbortCause::No { .. },
+                ..
+            }) => {
                 return Ok(Ended::Refused(cause.word().to_owned()));
             }
             Err(CommitError::Aborted { cause, .. }) => {

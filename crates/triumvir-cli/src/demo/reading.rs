@@ -26,7 +26,12 @@ impl Stores {
             let address = address(cluster, store)?;
             anyhow::Ok((store, client.kv(address.to_string())?))
         };
-        Ok(Self { readers: Store::ALL.into_iter().map(open).collect::<anyhow::Result<_>>()? })
+        Ok(Self {
+            readers: Store::ALL
+                .into_iter()
+                .map(open)
+                .collect::<anyhow::Result<_>>()?,
+        })
     }
 
     /// Waits until nothing is in doubt and nothing is locked, then reads everything. What has not
@@ -70,7 +75,10 @@ impl Stores {
     async fn locks(&self) -> anyhow::Result<Vec<(Store, String)>> {
         let mut all = Vec::new();
         for (store, reader) in &self.readers {
-            let locks = reader.locks().await.with_context(|| format!("the locks of {store}"))?;
+            let locks = reader
+                .locks()
+                .await
+                .with_context(|| format!("the locks of {store}"))?;
             let key = |lock: &triumvir_client::KeyLock| {
                 (*store, String::from_utf8_lossy(&lock.key).into_owned())
             };
@@ -88,7 +96,10 @@ pub(super) fn address(cluster: &Cluster, store: Store) -> Result<SocketAddr, Clu
 /// What the leader says is not over, one line each. The error says why it could not be asked.
 async fn in_doubt(cluster: &Cluster) -> Result<Vec<String>, String> {
     for seat in cluster.replicas() {
-        let status = cluster.status(seat.who()).await.map_err(|error| error.to_string())?;
+        let status = cluster
+            .status(seat.who())
+            .await
+            .map_err(|error| error.to_string())?;
         if status.leader == Some(status.replica) {
             return Ok(not_over(&status));
         }

@@ -36,8 +36,13 @@ pub(super) struct Replayed {
 pub(super) async fn stock(client: &Client, stock: &[(i64, i64)]) -> anyhow::Result<()> {
     let meter = Meter::new();
     for some in stock.chunks(RESTOCK_PRODUCTS) {
-        let ended = settle(&restock(client, some), &meter).await.context("setting the stock")?;
-        anyhow::ensure!(ended == Ended::Committed, "setting the stock ended as {ended:?}");
+        let ended = settle(&restock(client, some), &meter)
+            .await
+            .context("setting the stock")?;
+        anyhow::ensure!(
+            ended == Ended::Committed,
+            "setting the stock ended as {ended:?}"
+        );
     }
     Ok(())
 }
@@ -70,7 +75,9 @@ pub(super) async fn replay(
             anyhow::Ok(())
         })
         .await?;
-    Ok(replayed.into_inner().unwrap_or_else(PoisonError::into_inner))
+    Ok(replayed
+        .into_inner()
+        .unwrap_or_else(PoisonError::into_inner))
 }
 
 fn note(replayed: &Mutex<Replayed>, row: u32, ended: Ended) {

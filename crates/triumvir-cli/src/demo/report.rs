@@ -54,14 +54,19 @@ impl Latency {
     pub(super) fn of(meter: &Meter) -> Self {
         let latency = meter.latency();
         let at = |share| quantile(&latency, share).map(millis);
-        Self { p50: at(0.5), p95: at(0.95), p99: at(0.99), max: at(1.0) }
+        Self {
+            p50: at(0.5),
+            p95: at(0.95),
+            p99: at(0.99),
+            max: at(1.0),
+        }
     }
 }
 
 /// A time in milliseconds for people, or a dash.
 fn time(millis: Option<f64>) -> String {
     match millis {
-        Some(millis) => super::progress::duration(Duration::from_secs_f64(millis / 1e3)),
+        Some(millis) => crate::view::duration(Duration::from_secs_f64(millis / 1e3)),
         None => "–".to_owned(),
     }
 }
@@ -97,8 +102,16 @@ impl Report {
 
     fn summary(&self, output: &Output) -> String {
         let mut table = output.table(["replay", ""]);
-        let Counts { committed, refused, unknown } = self.outcomes;
-        let Detours { conflicts, aborts, repeats } = self.detours;
+        let Counts {
+            committed,
+            refused,
+            unknown,
+        } = self.outcomes;
+        let Detours {
+            conflicts,
+            aborts,
+            repeats,
+        } = self.detours;
         let latency = &self.latency_millis;
         let rows = [
             ("orders committed", committed.to_string()),
@@ -108,7 +121,10 @@ impl Report {
             ("other aborts, tried anew", aborts.to_string()),
             ("unknown outcomes, asked again", repeats.to_string()),
             ("time", time(Some(self.replay_millis))),
-            ("orders per second", format!("{:.0}", self.orders_per_second)),
+            (
+                "orders per second",
+                format!("{:.0}", self.orders_per_second),
+            ),
             ("latency p50", time(latency.p50)),
             ("latency p95", time(latency.p95)),
             ("latency p99", time(latency.p99)),
@@ -146,8 +162,11 @@ impl Report {
         let mut table = output.table(["audit", "compared", "wrong", "where", ""]);
         for check in &self.audit {
             let stores: Vec<_> = check.stores.iter().map(|store| store.name()).collect();
-            let verdict =
-                if check.holds() { Tone::Good.cell("holds") } else { Tone::Bad.cell("FAILS") };
+            let verdict = if check.holds() {
+                Tone::Good.cell("holds")
+            } else {
+                Tone::Bad.cell("FAILS")
+            };
             table.add_row([
                 comfy_table::Cell::new(check.claim),
                 comfy_table::Cell::new(check.examined),

@@ -29,7 +29,10 @@ pub(super) fn longest(
         }
         let lasts = *moment - begins;
         if longest.is_none_or(|silence| lasts > silence.lasts) {
-            longest = Some(Silence { begins: begins - from, lasts });
+            longest = Some(Silence {
+                begins: begins - from,
+                lasts,
+            });
         }
         begins = *moment;
     }

@@ -25,7 +25,11 @@ impl<P: Process> Effective<P> {
         let mut section = "";
         for key in P::KEYS {
             let (part, name) = key.path.rsplit_once('.').unwrap_or(("", key.path));
-            let text = if part.is_empty() { &mut plain } else { &mut sections };
+            let text = if part.is_empty() {
+                &mut plain
+            } else {
+                &mut sections
+            };
             if !part.is_empty() && part != section {
                 writeln!(text, "\n[{part}]")?;
                 section = part;

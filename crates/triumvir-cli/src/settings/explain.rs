@@ -10,7 +10,11 @@ use crate::failure::Failure;
 
 /// The source behind a merged value.
 pub(super) fn origin<P: Process>(metadata: &Metadata, path: &str) -> String {
-    if let Some(file) = metadata.source.as_ref().and_then(|source| source.file_path()) {
+    if let Some(file) = metadata
+        .source
+        .as_ref()
+        .and_then(|source| source.file_path())
+    {
         return format!("file {}", file.display());
     }
     let key = P::KEYS.iter().find(|key| key.path == path);
@@ -29,8 +33,13 @@ pub(super) fn explain<P: Process>(error: figment::Error) -> Failure {
         return Failure::usage("the configuration cannot be read");
     };
     let path = first.path.join(".");
-    let origin = first.metadata.as_ref().map(|metadata| origin::<P>(metadata, &path));
-    let place = origin.map(|origin| format!("{origin}: ")).unwrap_or_default();
+    let origin = first
+        .metadata
+        .as_ref()
+        .map(|metadata| origin::<P>(metadata, &path));
+    let place = origin
+        .map(|origin| format!("{origin}: "))
+        .unwrap_or_default();
     match &first.kind {
         Kind::UnknownField(name, _) => {
             let section = path.rsplit_once('.').map_or("", |(section, _)| section);

@@ -43,7 +43,11 @@ impl<P: Process> Settings<P> {
                 let place = place(key, *source);
                 Failure::usage(format!("{place}: `{text}` is not {expected}"))
             })?;
-            let layer = if *source == Source::Flag { &mut flags } else { &mut environment };
+            let layer = if *source == Source::Flag {
+                &mut flags
+            } else {
+                &mut environment
+            };
             layer.set(key.path, value);
         }
         Ok([environment, flags])
@@ -94,7 +98,10 @@ fn argument(key: &'static Key) -> Arg {
         argument = argument.visible_alias(alias);
     }
     if key.kind == Kind::Switch {
-        argument = argument.num_args(0..=1).require_equals(true).default_missing_value("true");
+        argument = argument
+            .num_args(0..=1)
+            .require_equals(true)
+            .default_missing_value("true");
     }
     if let Some((section, _)) = key.path.split_once('.') {
         argument = argument.help_heading(format!("Options of [{section}]"));

@@ -61,7 +61,13 @@ impl Key {
         value: &'static str,
         help: &'static str,
     ) -> Self {
-        Self { path, value, kind, alias: None, help }
+        Self {
+            path,
+            value,
+            kind,
+            alias: None,
+            help,
+        }
     }
 
     /// With another name of the flag.
@@ -99,14 +105,22 @@ impl Key {
                 Err(_) => Err("a time with its unit, such as 500ms, 2s or 1h".to_owned()),
             },
             Kind::List => {
-                let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+                let parts = text
+                    .split(',')
+                    .map(str::trim)
+                    .filter(|part| !part.is_empty());
                 Ok(Value::from(parts.map(Value::from).collect::<Vec<_>>()))
             }
             Kind::Map => {
                 let mut map = Dict::new();
-                for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
-                    let (name, value) =
-                        part.split_once('=').ok_or("NAME=VALUE, with commas between them")?;
+                for part in text
+                    .split(',')
+                    .map(str::trim)
+                    .filter(|part| !part.is_empty())
+                {
+                    let (name, value) = part
+                        .split_once('=')
+                        .ok_or("NAME=VALUE, with commas between them")?;
                     map.insert(name.trim().to_owned(), Value::from(value.trim()));
                 }
                 Ok(Value::from(map))
@@ -138,8 +152,22 @@ mod tests {
     fn text_stays_text_even_if_it_looks_like_something_else() {
         assert_eq!(read(Kind::Text, "2024").unwrap().as_str(), Some("2024"));
         assert_eq!(read(Kind::Number, "2024").unwrap().to_u128(), Some(2024));
-        assert_eq!(read(Kind::List, "a:1, b:2,").unwrap().as_array().unwrap().len(), 2);
-        assert_eq!(read(Kind::Map, "a=h:1,b=h:2").unwrap().as_dict().unwrap().len(), 2);
+        assert_eq!(
+            read(Kind::List, "a:1, b:2,")
+                .unwrap()
+                .as_array()
+                .unwrap()
+                .len(),
+            2
+        );
+        assert_eq!(
+            read(Kind::Map, "a=h:1,b=h:2")
+                .unwrap()
+                .as_dict()
+                .unwrap()
+                .len(),
+            2
+        );
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use figment::providers::{Format as _, Toml};
 use figment::value::{Dict, Value};
-use figment::{Figment, Metadata, Profile, Provider};
+use figment::{Figment, Metadata, Provider};
 
 use super::explain::{explain, origin};
 use super::source::{Defaults, Layer, Only, Source};
@@ -40,21 +40,40 @@ struct Merged {
 
 impl Merged {
     fn new<P: Process>() -> Result<Self, figment::Error> {
-        let (config, extra) = (Defaults(P::Config::default()), Defaults(P::Extra::default()));
-        let extra_keys = extra.data()?.into_values().flat_map(Dict::into_keys).collect();
-        Ok(Self { extra_keys, config: Figment::from(config), extra: Figment::from(extra) })
+        let (config, extra) = (
+            Defaults(P::Config::default()),
+            Defaults(P::Extra::default()),
+        );
+        let extra_keys = extra
+            .data()?
+            .into_values()
+            .flat_map(Dict::into_keys)
+            .collect();
+        Ok(Self {
+            extra_keys,
+            config: Figment::from(config),
+            extra: Figment::from(extra),
+        })
     }
 
     fn merge(mut self, layer: impl Provider + Clone) -> Self {
         let keys = &self.extra_keys;
         let is_extra = |key: &str| keys.iter().any(|known| known == key);
-        self.config = self.config.merge(Only { provider: layer.clone(), keep: |key: &str| !is_extra(key) });
-        self.extra = self.extra.merge(Only { provider: layer, keep: is_extra });
+        self.config = self.config.merge(Only {
+            provider: layer.clone(),
+            keep: |key: &str| !is_extra(key),
+        });
+        self.extra = self.extra.merge(Only {
+            provider: layer,
+            keep: is_extra,
+        });
         self
     }
 
     fn metadata(&self, path: &str) -> Option<&Metadata> {
-        self.config.find_metadata(path).or_else(|| self.extra.find_metadata(path))
+        self.config
+            .find_metadata(path)
+            .or_else(|| self.extra.find_metadata(path))
     }
 }
 
@@ -72,16 +91,21 @@ impl<P: Process> Layers<P> {
                 Failure::usage(format!("cannot read the file {}: {error}", path.display()))
             })?;
             check_toml(path, &text)?;
-            merged = merged.merge(Toml::file_exact(path).profile(Profile::Default));
+            merged = merged.merge(&Toml::file_exact(path));
         }
         let merged = merged.merge(environment).merge(flags);
-        Ok(Self { merged, process: PhantomData })
+        Ok(Self {
+            merged,
+            process: PhantomData,
+        })
     }
 
     /// Whether somebody has set the key.
     pub(crate) fn is_set(&self, path: &str) -> bool {
         let own = [Source::Default.name(), Source::Derived.name()];
-        self.merged.metadata(path).is_some_and(|found| !own.contains(&&*found.name))
+        self.merged
+            .metadata(path)
+            .is_some_and(|found| !own.contains(&&*found.name))
     }
 
     /// The value at `path`, if it can be read as a `T`.
@@ -109,7 +133,11 @@ impl<P: Process> Layers<P> {
         let merged = self.merged;
         let config = merged.config.extract().map_err(explain::<P>)?;
         let extra = merged.extra.extract().map_err(explain::<P>)?;
-        Ok(Effective { config, extra, merged })
+        Ok(Effective {
+            config,
+            extra,
+            merged,
+        })
     }
 }
 
@@ -126,10 +154,12 @@ impl<P: Process> Effective<P> {
     pub(crate) fn refusal(&self, reason: &str) -> Failure {
         let named = P::KEYS.iter().filter(|key| reason.contains(key.path));
         match named.max_by_key(|key| key.path.len()) {
-            Some(key) => {
-                Failure::usage(format!("{reason} ({}: {})", key.path, self.source(key.path)))
-                    .next(format!("set it by --{} or {}", key.flag(), key.variable()))
-            }
+            Some(key) => Failure::usage(format!(
+                "{reason} ({}: {})",
+                key.path,
+                self.source(key.path)
+            ))
+            .next(format!("set it by --{} or {}", key.flag(), key.variable())),
             None => Failure::usage(reason),
         }
     }

@@ -16,3 +16,6 @@ pub(crate) use flags::Settings;
 pub(crate) use key::{Key, Kind, Process};
 pub(crate) use layers::{Effective, Layers};
 pub(crate) use stray::refuse_stray;
+
+#[cfg(test)]
+pub(crate) mod tests;

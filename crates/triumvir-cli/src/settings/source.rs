@@ -48,7 +48,10 @@ pub(crate) struct Layer {
 impl Layer {
     /// Nothing from `source`.
     pub(crate) fn new(source: Source) -> Self {
-        Self { source, dict: Dict::new() }
+        Self {
+            source,
+            dict: Dict::new(),
+        }
     }
 
     /// Sets the value at `path`, sections separated by dots.

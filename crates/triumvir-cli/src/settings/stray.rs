@@ -17,9 +17,9 @@ pub(crate) fn refuse_stray(
 ) -> Result<(), Failure> {
     let mut known = Vec::new();
     collect(command, &mut known);
-    let stray = names.into_iter().find(|name| {
-        name.starts_with(PREFIX) && !is_service_link(name) && !known.contains(name)
-    });
+    let stray = names
+        .into_iter()
+        .find(|name| name.starts_with(PREFIX) && !is_service_link(name) && !known.contains(name));
     match stray {
         None => Ok(()),
         Some(name) => {
@@ -27,8 +27,11 @@ pub(crate) fn refuse_stray(
             let words: Vec<_> = wanted.split('_').collect();
             let share =
                 |known: &&String| known.split('_').filter(|word| words.contains(word)).count();
-            let near: Vec<_> =
-                known.iter().filter(|known| share(known) > 0).map(String::as_str).collect();
+            let near: Vec<_> = known
+                .iter()
+                .filter(|known| share(known) > 0)
+                .map(String::as_str)
+                .collect();
             let failure = Failure::usage(format!("unknown environment variable {name}"));
             Err(if near.is_empty() {
                 failure.next("remove it; the variables are named in --help")
@@ -40,7 +43,9 @@ pub(crate) fn refuse_stray(
 }
 
 fn collect(command: &Command, known: &mut Vec<String>) {
-    let names = command.get_arguments().filter_map(|argument| argument.get_env());
+    let names = command
+        .get_arguments()
+        .filter_map(|argument| argument.get_env());
     for name in names.filter_map(|name| name.to_str()) {
         if !known.iter().any(|known| known == name) {
             known.push(name.to_owned());
@@ -53,7 +58,9 @@ fn collect(command: &Command, known: &mut Vec<String>) {
 
 /// What Kubernetes puts into every container of a namespace in which a service is called `triumvir…`.
 fn is_service_link(name: &str) -> bool {
-    ["_SERVICE_HOST", "_SERVICE_PORT"].iter().any(|word| name.contains(word))
+    ["_SERVICE_HOST", "_SERVICE_PORT"]
+        .iter()
+        .any(|word| name.contains(word))
         || name.ends_with("_PORT")
         || ["_TCP", "_UDP"].iter().any(|word| name.contains(word)) && name.contains("_PORT_")
 }
@@ -66,7 +73,9 @@ mod tests {
 
     fn check(names: &[&str]) -> Result<(), Failure> {
         let inner = Command::new("kv").arg(Arg::new("n").env("TRIUMVIR_NAME"));
-        let command = Command::new("t").arg(Arg::new("l").env("TRIUMVIR_LOG")).subcommand(inner);
+        let command = Command::new("t")
+            .arg(Arg::new("l").env("TRIUMVIR_LOG"))
+            .subcommand(inner);
         refuse_stray(&command, names.iter().map(ToString::to_string))
     }
 

@@ -28,14 +28,23 @@ impl Args for Parts {
 impl FromArgMatches for Parts {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let mut parts = Vec::new();
-        for mut words in matches.get_occurrences::<String>("at").into_iter().flatten() {
+        for mut words in matches
+            .get_occurrences::<String>("at")
+            .into_iter()
+            .flatten()
+        {
             let participant = words.next().cloned().unwrap_or_default();
-            let operations = words.map(|word| parse_operation(word)).collect::<Result<_, _>>();
+            let operations = words
+                .map(|word| parse_operation(word))
+                .collect::<Result<_, _>>();
             let operations = operations.map_err(|reason| {
                 let message = format!("--at {participant}: {reason}\n");
                 clap::Error::raw(ErrorKind::ValueValidation, message)
             })?;
-            parts.push(Part { participant, operations });
+            parts.push(Part {
+                participant,
+                operations,
+            });
         }
         Ok(Self(Part::join(parts)))
     }
@@ -62,9 +71,18 @@ mod tests {
         let Parts(parts) =
             parse("commit --at a put:1=x get:2 --at b get:3 --at a delete:4").unwrap();
         assert_eq!(parts.len(), 2);
-        assert_eq!((parts[0].participant.as_str(), parts[0].operations.len()), ("a", 3));
-        assert_eq!(parts[0].operations[2], Operation::Delete { key: b"4".to_vec() });
-        assert_eq!((parts[1].participant.as_str(), parts[1].operations.len()), ("b", 1));
+        assert_eq!(
+            (parts[0].participant.as_str(), parts[0].operations.len()),
+            ("a", 3)
+        );
+        assert_eq!(
+            parts[0].operations[2],
+            Operation::Delete { key: b"4".to_vec() }
+        );
+        assert_eq!(
+            (parts[1].participant.as_str(), parts[1].operations.len()),
+            ("b", 1)
+        );
     }
 
     #[test]

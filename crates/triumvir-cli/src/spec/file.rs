@@ -21,7 +21,7 @@ pub(crate) enum FileMode {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Document {
     /// The transaction's id, a UUIDv7.
-    pub(crate) id: Option<uuid::Uuid>,
+    pub(crate) id: Option<String>,
     /// The commit protocol.
     pub(crate) mode: Option<FileMode>,
     parts: Vec<FilePart>,
@@ -106,17 +106,27 @@ impl Document {
 impl From<FileOperation> for Operation {
     fn from(operation: FileOperation) -> Self {
         match operation {
-            FileOperation::Put(PutFields { key, value }) => {
-                Self::Put { key: key.0, value: value.0 }
-            }
+            FileOperation::Put(PutFields { key, value }) => Self::Put {
+                key: key.0,
+                value: value.0,
+            },
             FileOperation::Delete(KeyFields { key }) => Self::Delete { key: key.0 },
             FileOperation::Get(KeyFields { key }) => Self::Get { key: key.0 },
-            FileOperation::Add(AddFields { key, delta, min, max }) => {
-                Self::Add { key: key.0, delta, min, max }
-            }
-            FileOperation::Expect(ExpectFields { key, value }) => {
-                Self::Expect { key: key.0, value: value.map(|value| value.0) }
-            }
+            FileOperation::Add(AddFields {
+                key,
+                delta,
+                min,
+                max,
+            }) => Self::Add {
+                key: key.0,
+                delta,
+                min,
+                max,
+            },
+            FileOperation::Expect(ExpectFields { key, value }) => Self::Expect {
+                key: key.0,
+                value: value.map(|value| value.0),
+            },
         }
     }
 }
@@ -218,12 +228,23 @@ mod tests {
         assert_eq!(document.mode, Some(FileMode::TwoPhase));
         let parts = document.into_parts();
         let read = |texts: &[&str]| {
-            texts.iter().map(|text| parse_operation(text).unwrap()).collect::<Vec<_>>()
+            texts
+                .iter()
+                .map(|text| parse_operation(text).unwrap())
+                .collect::<Vec<_>>()
         };
         assert_eq!(parts[0].participant, "orders");
-        assert_eq!(parts[0].operations, read(&["put:42=hello", "put:\\x00\\xff:=0xff"]));
-        let inventory =
-            ["add:sku=-2,min=0", "get:sku", "delete:old", "expect:x:=absent", "expect:n:=7"];
+        assert_eq!(
+            parts[0].operations,
+            read(&["put:42=hello", "put:\\x00\\xff:=0xff"])
+        );
+        let inventory = [
+            "add:sku=-2,min=0",
+            "get:sku",
+            "delete:old",
+            "expect:x:=absent",
+            "expect:n:=7",
+        ];
         assert_eq!(parts[1].operations, read(&inventory));
     }
 
@@ -237,15 +258,27 @@ mod tests {
             ("{\"parts\": [], \"mod\": 1}".to_owned(), "mod"),
             (part("{\"set\": {\"key\": \"k\"}}"), "set"),
             (part("{\"put\": {\"key\": \"k\", \"value\": 1.5}}"), "1.5"),
-            (part("{\"put\": {\"key\": \"k\", \"value\": 9223372036854775808}}"), "64 bits"),
+            (
+                part("{\"put\": {\"key\": \"k\", \"value\": 9223372036854775808}}"),
+                "64 bits",
+            ),
             (part("{\"put\": {\"key\": 7, \"value\": 1}}"), "hex"),
-            (part("{\"put\": {\"key\": {\"hex\": \"0\"}, \"value\": 1}}"), "even number"),
-            (part("{\"add\": {\"key\": \"k\", \"delta\": 1, \"mini\": 0}}"), "mini"),
+            (
+                part("{\"put\": {\"key\": {\"hex\": \"0\"}, \"value\": 1}}"),
+                "even number",
+            ),
+            (
+                part("{\"add\": {\"key\": \"k\", \"delta\": 1, \"mini\": 0}}"),
+                "mini",
+            ),
             (part("{\"expect\": {\"key\": \"k\"}}"), "value"),
         ];
         for (text, word) in cases {
             let error = Document::parse(&text).unwrap_err().to_string();
-            assert!(error.contains(word) && error.contains("line"), "{text}: {error}");
+            assert!(
+                error.contains(word) && error.contains("line"),
+                "{text}: {error}"
+            );
         }
     }
 }

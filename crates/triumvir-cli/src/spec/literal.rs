@@ -41,7 +41,9 @@ pub(crate) fn hexadecimal(digits: &str) -> Option<Vec<u8>> {
         return None;
     }
     let pairs = (0..digits.len()).step_by(2);
-    pairs.map(|at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok()).collect()
+    pairs
+        .map(|at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok())
+        .collect()
 }
 
 /// Reads a key: `\\`, `\=`, `\:` and `\xNN` are escapes, everything else stands for itself.
@@ -53,10 +55,17 @@ pub(crate) fn unescape(text: &str) -> Result<Vec<u8>, String> {
         let (byte, length) = match after.bytes().next() {
             Some(byte @ (b'\\' | b'=' | b':')) => (byte, 1),
             Some(b'x') => {
-                let byte = after.get(1..3).and_then(hexadecimal).and_then(|bytes| bytes.first().copied());
+                let byte = after
+                    .get(1..3)
+                    .and_then(hexadecimal)
+                    .and_then(|bytes| bytes.first().copied());
                 (byte.ok_or("`\\x` takes two hexadecimal digits")?, 3)
             }
-            _ => return Err("a backslash in a key begins `\\\\`, `\\=`, `\\:` or `\\xNN`".to_owned()),
+            _ => {
+                return Err(
+                    "a backslash in a key begins `\\\\`, `\\=`, `\\:` or `\\xNN`".to_owned(),
+                );
+            }
         };
         bytes.push(byte);
         rest = &after[length..];
@@ -79,9 +88,11 @@ pub(crate) fn key_text(key: &[u8]) -> String {
     let shown = text.chars().map(|letter| match letter {
         '\\' => "\\\\".to_owned(),
         '=' => "\\=".to_owned(),
-        letter if letter.is_control() => {
-            letter.to_string().bytes().map(escape_byte).collect::<String>()
-        }
+        letter if letter.is_control() => letter
+            .to_string()
+            .bytes()
+            .map(escape_byte)
+            .collect::<String>(),
         letter => letter.to_string(),
     });
     shown.collect()
@@ -161,17 +172,38 @@ mod tests {
             assert_eq!(Literal::parse(text).as_ref(), Ok(&literal));
             assert_eq!(literal.to_string(), text);
         }
-        for bad in ["", "ten", "1.5", "0x0", "0xgg", "\"open", "9223372036854775808", "0x+1"] {
+        for bad in [
+            "",
+            "ten",
+            "1.5",
+            "0x0",
+            "0xgg",
+            "\"open",
+            "9223372036854775808",
+            "0x+1",
+        ] {
             assert!(Literal::parse(bad).is_err(), "{bad}");
         }
     }
 
     #[test]
     fn keys_survive_being_shown() {
-        let keys: [&[u8]; 7] =
-            [b"sku", b"a=b:c", b"back\\slash", "größe".as_bytes(), b"\x00\xff", b"a\nb", b"\xff\\"];
+        let keys: [&[u8]; 7] = [
+            b"sku",
+            b"a=b:c",
+            b"back\\slash",
+            "größe".as_bytes(),
+            b"\x00\xff",
+            b"a\nb",
+            b"\xff\\",
+        ];
         for key in keys {
-            assert_eq!(unescape(&key_text(key)).as_deref(), Ok(key), "{}", key_text(key));
+            assert_eq!(
+                unescape(&key_text(key)).as_deref(),
+                Ok(key),
+                "{}",
+                key_text(key)
+            );
         }
     }
 

@@ -81,7 +81,10 @@ impl Part {
     pub(crate) fn join(parts: impl IntoIterator<Item = Self>) -> Vec<Self> {
         let mut joined: Vec<Self> = Vec::new();
         for part in parts {
-            match joined.iter_mut().find(|known| known.participant == part.participant) {
+            match joined
+                .iter_mut()
+                .find(|known| known.participant == part.participant)
+            {
                 Some(known) => known.operations.extend(part.operations),
                 None => joined.push(part),
             }

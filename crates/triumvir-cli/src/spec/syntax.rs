@@ -73,16 +73,20 @@ fn operation(verb: &str, words: Words<'_>) -> Result<Operation, String> {
         ("put", Some((Sign::Literal, "absent"))) => {
             Err("a key is made absent by delete".to_owned())
         }
-        ("put", Some((sign, text))) => Ok(Operation::Put { key, value: literal(sign, text)? }),
+        ("put", Some((sign, text))) => Ok(Operation::Put {
+            key,
+            value: literal(sign, text)?,
+        }),
         ("expect", Some((Sign::Text, "absent"))) => Err(
             "`=absent` could be meant in two ways: write :=absent for no value, :=\"absent\" for \
              the text"
                 .to_owned(),
         ),
         ("expect", Some((Sign::Literal, "absent"))) => Ok(Operation::Expect { key, value: None }),
-        ("expect", Some((sign, text))) => {
-            Ok(Operation::Expect { key, value: Some(literal(sign, text)?) })
-        }
+        ("expect", Some((sign, text))) => Ok(Operation::Expect {
+            key,
+            value: Some(literal(sign, text)?),
+        }),
         (_, Some((_, text))) => addition(key, text),
     }
 }
@@ -114,11 +118,17 @@ fn addition(key: Vec<u8>, text: &str) -> Result<Operation, String> {
     {
         return Err(format!("min {min} is above max {max}"));
     }
-    Ok(Operation::Add { key, delta, min, max })
+    Ok(Operation::Add {
+        key,
+        delta,
+        min,
+        max,
+    })
 }
 
 fn integer(what: &str, text: &str) -> Result<i64, String> {
-    text.parse().map_err(|_| format!("{what} `{text}` is not an integer of 64 bits"))
+    text.parse()
+        .map_err(|_| format!("{what} `{text}` is not an integer of 64 bits"))
 }
 
 /// Splits at the first `=` or `:=` that is not escaped.
@@ -149,7 +159,10 @@ fn words(text: &str) -> Result<Words<'_>, String> {
     if key.is_empty() {
         return Err("the key is empty".to_owned());
     }
-    Ok(Words { key: unescape(key)?, value })
+    Ok(Words {
+        key: unescape(key)?,
+        value,
+    })
 }
 
 /// Whether the character behind `text` is escaped.
@@ -166,15 +179,26 @@ mod tests {
     }
 
     fn put(key: &str, value: Literal) -> Operation {
-        Operation::Put { key: key.into(), value }
+        Operation::Put {
+            key: key.into(),
+            value,
+        }
     }
 
     fn expect(key: &str, value: Option<Literal>) -> Operation {
-        Operation::Expect { key: key.into(), value }
+        Operation::Expect {
+            key: key.into(),
+            value,
+        }
     }
 
     fn add(key: &str, delta: i64, min: Option<i64>, max: Option<i64>) -> Operation {
-        Operation::Add { key: key.into(), delta, min, max }
+        Operation::Add {
+            key: key.into(),
+            delta,
+            min,
+            max,
+        }
     }
 
     #[test]
@@ -190,8 +214,18 @@ mod tests {
             ("put:t=a=b,c\\d", put("t", bytes("a=b,c\\d"))),
             ("put:t=absent", put("t", bytes("absent"))),
             ("delete:k", Operation::Delete { key: b"k".to_vec() }),
-            ("get:user:7", Operation::Get { key: b"user:7".to_vec() }),
-            ("get:a\\=b", Operation::Get { key: b"a=b".to_vec() }),
+            (
+                "get:user:7",
+                Operation::Get {
+                    key: b"user:7".to_vec(),
+                },
+            ),
+            (
+                "get:a\\=b",
+                Operation::Get {
+                    key: b"a=b".to_vec(),
+                },
+            ),
             ("add:sku=-2,min=0", add("sku", -2, Some(0), None)),
             ("add:sku:=2", add("sku", 2, None, None)),
             ("add:a,b=+2,max=9,min=-9", add("a,b", 2, Some(-9), Some(9))),

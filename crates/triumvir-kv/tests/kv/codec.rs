@@ -1,14 +1,14 @@
-//! The binary forms: what goes out comes back, limits hold, and rubbish is an error.
+//! The durable forms: what goes out comes back, limits hold, and rubbish is an error.
 
 use proptest::prelude::*;
 use triumvir_kv::{
-    CodecError, Engine, Intent, KEY_BYTES_MAX, OPERATIONS_BYTES_MAX, OPERATIONS_MAX, Operation,
-    OperationResult, Operations, Refusal, RefusalCode, Results, VALUE_BYTES_MAX, Value,
+    Age, CodecError, Engine, Intent, KEY_BYTES_MAX, Key, Operation, Operations, Refusal,
+    RefusalCode, Step, VALUE_BYTES_MAX, Value,
 };
 
-use crate::support::{Store, cases, get, prepare, prepared, put, txn};
+use crate::support::{Store, add, cases, delete, get, prepare, prepared, put, store, txn};
 
-pub(crate) fn value() -> impl Strategy<Value = Value> {
+fn value() -> impl Strategy<Value = Value> {
     prop_oneof![
         any::<i64>().prop_map(Value::from),
         proptest::collection::vec(any::<u8>(), 0..20).prop_map(Value::from),
@@ -16,7 +16,7 @@ pub(crate) fn value() -> impl Strategy<Value = Value> {
 }
 
 fn operation() -> impl Strategy<Value = Operation> {
-    let key = proptest::collection::vec(any::<u8>(), 0..10).prop_map(triumvir_kv::Key::from);
+    let key = proptest::collection::vec(any::<u8>(), 0..10).prop_map(Key::from);
     let maybe = proptest::option::of(value());
     let bounds = (any::<i64>(), any::<Option<i64>>(), any::<Option<i64>>());
     (key, value(), maybe, bounds, 0..5).prop_map(|(key, value, expected, bounds, kind)| {
@@ -40,15 +40,18 @@ fn operations() -> impl Strategy<Value = Operations> {
     proptest::collection::vec(operation(), 0..12).prop_map(|list| Operations::new(list).unwrap())
 }
 
+/// What a branch that may be prepared leaves behind; `None` if it is refused.
+fn intent(operations: Operations) -> Option<Intent> {
+    let age = Age(txn(77 << 90));
+    let step = Engine::new().prepare(&Store::new(), txn(1), age, operations);
+    match step.unwrap() {
+        Step::Prepared(prepared) => Some(prepared.intent),
+        _ => None,
+    }
+}
+
 proptest! {
     #![proptest_config(cases(512))]
-
-    #[test]
-    fn operations_come_back(operations in operations()) {
-        let bytes = operations.encode();
-        prop_assert_eq!(Operations::decode(&bytes), Ok(operations.clone()));
-        prop_assert_eq!(operations.encode(), bytes);
-    }
 
     #[test]
     fn values_come_back(value in value()) {
@@ -56,23 +59,21 @@ proptest! {
     }
 
     #[test]
-    fn results_and_intents_come_back(operations in operations()) {
-        let age = triumvir_kv::Age(txn(77 << 90));
-        let step = Engine::new().prepare(&Store::new(), txn(1), age, operations).unwrap();
-        if let triumvir_kv::Step::Prepared(prepared) = step {
-            let (intent, results) = (prepared.intent, prepared.results);
-            prop_assert_eq!(Results::decode(&results.encode()), Ok(results));
-            prop_assert_eq!(Intent::decode(&intent.encode()), Ok(intent));
+    fn intents_come_back(operations in operations()) {
+        if let Some(intent) = intent(operations) {
+            let bytes = intent.encode();
+            prop_assert_eq!(Intent::decode(&bytes), Ok(intent.clone()));
+            prop_assert_eq!(intent.encode(), bytes);
         }
     }
 
     #[test]
     fn rubbish_is_an_error_or_harmless(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-        let _ = Results::decode(&bytes);
-        let _ = Intent::decode(&bytes);
-        let _ = Value::decode(&bytes);
-        if let Ok(operations) = Operations::decode(&bytes) {
-            prop_assert_eq!(Operations::decode(&operations.encode()), Ok(operations));
+        if let Ok(intent) = Intent::decode(&bytes) {
+            prop_assert_eq!(Intent::decode(&intent.encode()), Ok(intent));
+        }
+        if let Ok(value) = Value::decode(&bytes) {
+            prop_assert_eq!(Value::decode(&value.encode()), Ok(value));
         }
     }
 
@@ -83,84 +84,58 @@ proptest! {
         byte in any::<u8>(),
         cut in any::<bool>(),
     ) {
-        let mut bytes = operations.encode().to_vec();
-        let at = at.index(bytes.len());
-        if cut { bytes.truncate(at) } else { bytes[at] = byte }
-        if let Ok(operations) = Operations::decode(&bytes) {
-            prop_assert_eq!(Operations::decode(&operations.encode()), Ok(operations));
+        if let Some(intent) = intent(operations) {
+            let mut bytes = intent.encode();
+            let at = at.index(bytes.len());
+            if cut { bytes.truncate(at) } else { bytes[at] = byte }
+            if let Ok(intent) = Intent::decode(&bytes) {
+                prop_assert_eq!(Intent::decode(&intent.encode()), Ok(intent));
+            }
+            let _ = Value::decode(&bytes);
         }
-        let _ = Intent::decode(&bytes);
-        let _ = Results::decode(&bytes);
     }
 }
 
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 #[test]
-fn the_form_of_version_1_is_fixed() {
-    let operations = Operations::new([
-        put("a", "x"),
-        put("b", -1),
-        Operation::Add {
-            key: "c".into(),
-            delta: 1,
-            min: Some(0),
-            max: None,
-        },
-        Operation::Expect {
-            key: "d".into(),
-            expected: None,
-        },
-        Operation::Delete { key: "e".into() },
-        get("f"),
-    ])
-    .unwrap();
-    let text: String = operations
-        .encode()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+fn the_forms_of_version_1_are_fixed() {
+    assert_eq!(hex(&Value::from("x").encode()), "080112030a0178");
+    assert_eq!(hex(&Value::from(-1).encode()), "080112021001");
+
+    let store = store([("b", 1.into())]);
+    let operations = [put("a", "x"), add("b", -2), delete("c"), get("d")];
+    let intent = prepared(prepare(&mut Engine::new(), &store, 0x0102, operations)).intent;
     let expected = "0801\
-        12080a0161 12030a0178\
-        12070a0162 12021001\
-        12090a0163 2a0408021000\
-        12050a0164 3200\
-        12050a0165 1a00\
-        12050a0166 2200";
-    assert_eq!(text, expected.replace(' ', ""));
+        1210 00000000000000000000000000000102\
+        1a08 0a0161 12030a0178\
+        1a07 0a0162 12021001\
+        1a03 0a0163\
+        2201 64";
+    assert_eq!(hex(&intent.encode()), expected.replace(' ', ""));
 }
 
 #[test]
 fn another_version_and_what_is_missing_are_refused() {
-    assert_eq!(
-        Operations::decode(&[]),
-        Err(CodecError::Version { found: 0 })
-    );
-    assert_eq!(
-        Operations::decode(&[8, 2]),
-        Err(CodecError::Version { found: 2 })
-    );
-    assert_eq!(
-        Results::decode(&[8, 9]),
-        Err(CodecError::Version { found: 9 })
-    );
-    assert_eq!(Operations::decode(&[8, 1]).map(|list| list.len()), Ok(0));
-    // An operation of a kind that this version does not know.
-    let unknown = Operations::decode(&[8, 1, 0x12, 3, 0x0a, 1, b'a']);
-    assert!(
-        matches!(unknown, Err(CodecError::Missing(_))),
-        "{unknown:?}"
-    );
-    assert!(matches!(
-        Operations::decode(&[0xff]),
-        Err(CodecError::Message(_))
-    ));
-    assert!(matches!(
-        Intent::decode(&[8, 1]),
-        Err(CodecError::Missing(_))
-    ));
-    assert!(matches!(
-        Value::decode(&[8, 1]),
-        Err(CodecError::Missing(_))
-    ));
+    let version = |found| CodecError::Version { found };
+    assert_eq!(Intent::decode(&[]), Err(version(0)));
+    assert_eq!(Intent::decode(&[8, 2]), Err(version(2)));
+    assert_eq!(Value::decode(&[]), Err(version(0)));
+    assert_eq!(Value::decode(&[8, 9]), Err(version(9)));
+    // A value of a kind that this version does not know.
+    for bytes in [&[8, 1][..], &[8, 1, 0x12, 2, 0x18, 0]] {
+        let error = Value::decode(bytes).unwrap_err();
+        assert!(matches!(error, CodecError::Missing(_)), "{error:?}");
+    }
+    let error = Intent::decode(&[8, 1]).unwrap_err();
+    assert!(matches!(error, CodecError::Missing(_)), "{error:?}");
+    let error = Intent::decode(&[0xff]).unwrap_err();
+    assert!(matches!(error, CodecError::Message(_)), "{error:?}");
+    let error = Value::decode(&[0xff]).unwrap_err();
+    assert!(matches!(error, CodecError::Message(_)), "{error:?}");
+    assert_eq!(Refusal::from(error).code(), RefusalCode::Malformed);
 }
 
 #[test]
@@ -176,78 +151,41 @@ fn an_intent_with_a_change_that_is_not_locked_for_it_is_refused() {
 }
 
 #[test]
-fn limits_hold_on_both_sides() {
-    let long = vec![b'k'; KEY_BYTES_MAX];
-    let large = Value::from(vec![0; VALUE_BYTES_MAX]);
-    let at_limit = Operation::Put {
-        key: long.clone().into(),
-        value: large.clone(),
-    };
-    let operations = Operations::new([at_limit]).unwrap();
-    assert_eq!(Operations::decode(&operations.encode()), Ok(operations));
-
-    let key = [&long[..], b"k"].concat();
-    let error = Operations::new([Operation::Get { key: key.into() }]).unwrap_err();
+fn limits_hold_when_reading() {
+    let largest = Value::from(vec![0; VALUE_BYTES_MAX]);
+    assert_eq!(Value::decode(&largest.encode()), Ok(largest));
+    let larger = Value::from(vec![0; VALUE_BYTES_MAX + 1]);
     assert_eq!(
-        error,
-        CodecError::KeyTooLarge {
-            bytes: KEY_BYTES_MAX + 1
-        }
-    );
-    let error = Operations::new([put("a", vec![0; VALUE_BYTES_MAX + 1])]).unwrap_err();
-    assert_eq!(
-        error,
-        CodecError::ValueTooLarge {
+        Value::decode(&larger.encode()),
+        Err(CodecError::ValueTooLarge {
             bytes: VALUE_BYTES_MAX + 1
-        }
+        })
     );
-    let many = vec![get("a"); OPERATIONS_MAX + 1];
-    let error = Operations::new(many).unwrap_err();
-    assert_eq!(
-        error,
-        CodecError::TooMany {
-            count: OPERATIONS_MAX + 1
-        }
-    );
-    let error = Operations::new([put("a", large.clone()), put("b", large)]).unwrap_err();
-    assert!(matches!(error, CodecError::TooLarge { .. }));
-    assert_eq!(Refusal::from(error).code(), RefusalCode::TooLarge);
 
-    let error = Operations::decode(&vec![0; OPERATIONS_BYTES_MAX + 1]).unwrap_err();
-    assert!(error.is_limit());
-    // One operation too many, as bytes.
-    let bytes = [&[8, 1][..], &[0x12, 2, 0x22, 0].repeat(OPERATIONS_MAX + 1)].concat();
-    let error = Operations::decode(&bytes).unwrap_err();
-    assert_eq!(
-        error,
-        CodecError::TooMany {
-            count: OPERATIONS_MAX + 1
-        }
-    );
-    let malformed = Refusal::from(Operations::decode(&[0xff]).unwrap_err());
-    assert_eq!(malformed.code(), RefusalCode::Malformed);
-}
-
-/// What is counted is more than what is encoded, so that whatever is accepted can be sent.
-#[test]
-fn the_costliest_operations_and_results_fit() {
-    let extreme = || Operation::Add {
-        key: vec![1; 1900].into(),
-        delta: i64::MIN,
-        min: Some(i64::MIN),
-        max: Some(i64::MAX),
+    // An intent with a shared key more, its length as a varint of two bytes.
+    let read = |bytes: usize| {
+        let mut encoded = intent(Operations::new([get("a")]).unwrap())
+            .unwrap()
+            .encode();
+        encoded.extend([0x22, 0x80 | (bytes % 128) as u8, (bytes / 128) as u8]);
+        encoded.extend(vec![b'k'; bytes]);
+        Intent::decode(&encoded)
     };
-    let operations = Operations::new(vec![extreme(); OPERATIONS_MAX]).unwrap();
-    assert_eq!(Operations::decode(&operations.encode()), Ok(operations));
+    assert_eq!(
+        read(KEY_BYTES_MAX).map(|intent| intent.shared().len()),
+        Ok(2)
+    );
+    assert_eq!(
+        read(KEY_BYTES_MAX + 1),
+        Err(CodecError::KeyTooLarge {
+            bytes: KEY_BYTES_MAX + 1
+        })
+    );
 
-    let store = Store::from([("a".into(), Value::from(vec![1; 1984]))]);
-    let gets = vec![get("a"); OPERATIONS_MAX];
-    let operations = Operations::new(gets).unwrap();
-    let age = triumvir_kv::Age(txn(1));
-    let step = Engine::new()
-        .prepare(&store, txn(1), age, operations)
-        .unwrap();
-    let results = prepared(step).results;
-    assert_eq!(Results::decode(&results.encode()), Ok(results.clone()));
-    assert!(matches!(results[0], OperationResult::Value(Some(_))));
+    let at_limit = Operation::Put {
+        key: vec![b'k'; KEY_BYTES_MAX].into(),
+        value: vec![0; VALUE_BYTES_MAX].into(),
+    };
+    let intent = intent(Operations::new([at_limit]).unwrap()).unwrap();
+    assert_eq!(Intent::decode(&intent.encode()), Ok(intent));
 }

@@ -2,6 +2,7 @@
 //! several participants against a serial model. No files, sockets or clocks; every seed is fixed.
 
 mod codec;
+mod limits;
 mod operations;
 mod reads;
 mod recovery;

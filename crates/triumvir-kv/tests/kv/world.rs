@@ -246,7 +246,6 @@ impl World {
         attempt.untold.insert(number);
         let work = &self.works[attempt.work];
         let operations = Operations::new(work.script[&number].clone()).unwrap();
-        let operations = Operations::decode(&operations.encode()).unwrap();
         let site = &mut self.sites[number];
         let step = site
             .engine

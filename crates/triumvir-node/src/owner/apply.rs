@@ -29,7 +29,6 @@ impl Owner {
                     reason: format!("{error}"),
                 };
                 self.coordinator = decode_coordinator(&state, self.rules).map_err(unreadable)?;
-                self.applied = index;
                 if self.role.epoch().is_some() {
                     self.depose("the state was replaced by a snapshot");
                 }
@@ -61,7 +60,6 @@ impl Owner {
         for record in decode_records(&data).map_err(unreadable)? {
             self.apply_record(index, record);
         }
-        self.applied = index;
         Ok(())
     }
 
@@ -88,7 +86,7 @@ impl Owner {
                     self.on_registered(participant, incarnation);
                 }
                 for reply in self.registering.remove(&nonce).unwrap_or_default() {
-                    let _ = reply.send(result.clone());
+                    let _ = reply.send(result);
                 }
             }
             Effect::Nothing => {}

@@ -63,8 +63,6 @@ pub(crate) struct Owner {
     me: ReplicaId,
     rules: Rules,
     coordinator: Coordinator,
-    /// The last log index applied.
-    applied: u64,
     role: Role,
     /// Counts leaderships, so that news of an old one are told from those of the present one.
     generation: u64,
@@ -105,7 +103,6 @@ impl Owner {
             me: ReplicaId(config.node),
             rules,
             coordinator: Coordinator::new(rules),
-            applied: 0,
             role: Role::Following,
             generation: 0,
             replica: None,
@@ -204,13 +201,12 @@ impl Owner {
             .leadership
             .as_ref()
             .and_then(|watched| watched.borrow().leader);
-        let idle = self.is_idle();
+        let idle = self.draining && self.is_idle();
         self.channels.view.send_if_modified(|view| {
             let same = view.leading == leading
                 && view.leader == leader
                 && view.idle == idle
                 && view.directory.version == self.directory.version;
-            view.applied = self.applied;
             if !same {
                 (view.leading, view.leader, view.idle) = (leading, leader, idle);
                 view.directory = self.directory.clone();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tonic::{Request, Response, Status, Streaming};
-use triumvir_protocol::ParticipantId;
+use triumvir_protocol::{Digest, Message, ParticipantId, Request as ProtocolRequest, TxnId};
 use triumvir_wire::limits::{FRAME_BYTES_MAX, PEER_VERSION};
 use triumvir_wire::v1::peers_server::{Peers, PeersServer};
 use triumvir_wire::{Code, Failure, ids, v1};
@@ -114,7 +114,43 @@ pub(super) async fn take(
     if messages.is_empty() {
         return Ok(());
     }
-    let messages = frames::received("peer", messages);
+    let mut messages: Vec<(TxnId, Digest, Message)> = frames::received("peer", messages);
+    messages.retain(|(txn, _, message)| {
+        let own = owns(from, message);
+        if !own {
+            tracing::warn!(%txn, peer = %from, "left out a ballot that is not the peer's own");
+        }
+        own
+    });
     let input = Input::Peer { from, messages };
     member.inbox.send(input).await.map_err(|_| Stopping)
+}
+
+/// Whether a ballot that `from` asks for is its own: two proposers must never share one.
+fn owns(from: ParticipantId, message: &Message) -> bool {
+    match message {
+        Message::Request(
+            ProtocolRequest::Fence { ballot } | ProtocolRequest::Accept { ballot, .. },
+        ) => ballot.owner == from.0,
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use triumvir_protocol::Ballot;
+
+    #[test]
+    fn a_peer_cannot_use_the_ballot_of_another() {
+        let [one, two] = [1, 2].map(ParticipantId);
+        let fence = |owner| {
+            Message::Request(ProtocolRequest::Fence {
+                ballot: Ballot::peer(3, owner),
+            })
+        };
+        assert!(owns(one, &fence(one)));
+        assert!(!owns(one, &fence(two)));
+        assert!(owns(one, &Message::Request(ProtocolRequest::Poll)));
+    }
 }

@@ -365,7 +365,6 @@ impl Conductor {
         let was_decided = flight.is_decided();
         flight.on_vote_timeout(self.rules, txn, out);
         self.settle(txn, was_decided);
-        self.close_for_asked(txn, out);
     }
 
     /// Nothing was heard for a while: what may have been lost is sent again.

@@ -1,0 +1,206 @@
+//! `triumvir bench`: a closed loop of clients against a cluster, and what a transaction costs there.
+//!
+//! Every figure is measured: nothing is estimated, and what a cluster does not tell is left out.
+
+mod load;
+mod reading;
+mod report;
+mod table;
+mod tally;
+mod target;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use humantime_serde::re::humantime::parse_duration;
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+use triumvir_client::Mode;
+
+use crate::cli::Globals;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::Output;
+use load::{KEYS, Load, Work};
+use reading::Reading;
+use report::{Report, Round};
+use target::Target;
+
+pub(crate) const HELP: &str = "\
+Each client has one transaction under way, which puts one key at each participant, and begins the next
+when it is over. Latencies are the clients'; phases and forced writes come from the metrics of the
+processes that serve them, processor time from /proc.
+
+Examples:
+  triumvir bench --local --participants 2 --clients 1,16,64,256
+  triumvir bench --local --protocol two-phase --hot-keys 10 --dir /var/tmp
+  triumvir bench --coordinators 10.0.0.1:7401 --participants orders,payments --http 10.0.0.1:7501";
+
+/// The largest value that a participant takes.
+const PAYLOAD_BYTES_MAX: u64 = 1 << 20;
+
+/// How outcomes are decided.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub(crate) enum Protocol {
+    /// Not blocked by the loss of all coordinators.
+    ThreePhase,
+    /// Quicker by one round.
+    TwoPhase,
+}
+
+impl Protocol {
+    fn mode(self) -> Mode {
+        match self {
+            Self::ThreePhase => Mode::ThreePhase,
+            Self::TwoPhase => Mode::TwoPhase,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::ThreePhase => "three-phase",
+            Self::TwoPhase => "two-phase",
+        }
+    }
+}
+
+/// Arguments of `triumvir bench`.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Start three replicas and the participants as processes of this machine
+    #[arg(long)]
+    local: bool,
+    /// With --local how many; else their names, with commas between them
+    #[arg(long, value_name = "COUNT|NAMES", default_value = "2")]
+    participants: String,
+    /// Transactions under way at any time; several numbers are measured one after the other
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "16",
+        value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    clients: Vec<u32>,
+    /// How long to measure
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
+    duration: Duration,
+    /// How long to run before measuring
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = parse_duration)]
+    warmup: Duration,
+    /// How outcomes are decided
+    #[arg(long, value_enum, default_value = "three-phase")]
+    protocol: Protocol,
+    /// Draw keys from so few, so that transactions conflict
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    hot_keys: Option<u64>,
+    /// Bytes to put at each participant
+    #[arg(long, value_name = "N", default_value_t = 100,
+        value_parser = clap::value_parser!(u64).range(0..=PAYLOAD_BYTES_MAX))]
+    payload_bytes: u64,
+    /// Seed of keys and payload
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// HTTP addresses of the replicas of a running cluster, to read metrics from
+    #[arg(
+        long,
+        value_name = "LIST",
+        value_delimiter = ',',
+        conflicts_with = "local"
+    )]
+    http: Vec<SocketAddr>,
+    /// With --local: where the temporary folder is made; choose a disk
+    #[arg(long, value_name = "DIR", requires = "local")]
+    dir: Option<PathBuf>,
+    /// With --local: keep folders and logs
+    #[arg(long, requires = "local")]
+    keep: bool,
+}
+
+/// Runs the benchmark, against the coordinators of `globals` unless it starts a cluster itself.
+///
+/// # Errors
+///
+/// The arguments make no sense, or the cluster cannot be started or asked. Transactions that fail are
+/// counted.
+pub(crate) async fn run(
+    args: &Args,
+    globals: &Globals,
+    output: &Output,
+) -> anyhow::Result<ExitCode> {
+    tokio::select! {
+        report = measure(args, globals, output) => {
+            let report = report?;
+            output.show(&report, || table::text(&report, output))?;
+            Ok(Exit::Ok.into())
+        }
+        _ = tokio::signal::ctrl_c() => {
+            Err(Failure::new(Exit::Internal, "interrupted; all processes ended").into())
+        }
+    }
+}
+
+async fn measure(args: &Args, globals: &Globals, output: &Output) -> anyhow::Result<Report> {
+    let target = if args.local {
+        Target::local(args, globals).await?
+    } else {
+        Target::running(args, globals)?
+    };
+    if target.participants.is_empty() {
+        return Err(Failure::usage("--participants names none").into());
+    }
+    let in_memory = target.is_in_memory();
+    if in_memory {
+        output.note("the folder is in memory, where forcing a write costs nothing; see --dir");
+    }
+    let work = Arc::new(work(args, &target));
+    let mut rounds = Vec::with_capacity(args.clients.len());
+    for clients in &args.clients {
+        output.note(format!(
+            "{clients} clients: {:?} after {:?}",
+            args.duration, args.warmup
+        ));
+        rounds.push(round(args, &target, &work, *clients).await?);
+    }
+    Ok(Report {
+        protocol: args.protocol.name(),
+        participants: target.participants.clone(),
+        payload_bytes: work.payload.len(),
+        keys: work.keys,
+        seed: args.seed,
+        local: args.local,
+        in_memory,
+        rounds,
+    })
+}
+
+fn work(args: &Args, target: &Target) -> Work {
+    let mut payload = vec![0; usize::try_from(args.payload_bytes).unwrap_or_default()];
+    StdRng::seed_from_u64(args.seed).fill_bytes(&mut payload);
+    Work {
+        participants: target.participants.clone(),
+        mode: args.protocol.mode(),
+        keys: args.hot_keys.unwrap_or(KEYS),
+        payload: Bytes::from(payload),
+        seed: args.seed,
+    }
+}
+
+async fn round(
+    args: &Args,
+    target: &Target,
+    work: &Arc<Work>,
+    clients: u32,
+) -> anyhow::Result<Round> {
+    let read = || Reading::take(&target.client, &target.http, target.cluster.as_ref());
+    let load = Load::start(&target.client, work, clients);
+    tokio::time::sleep(args.warmup).await;
+    let before = read().await?;
+    load.measure();
+    let began = Instant::now();
+    tokio::time::sleep(args.duration).await;
+    let measured = began.elapsed();
+    load.stop();
+    let after = read().await?;
+    let tally = load.finish().await;
+    Ok(Round::new(clients, measured, tally, after.since(&before)))
+}

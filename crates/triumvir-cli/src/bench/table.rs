@@ -1,0 +1,137 @@
+//! The report as tables for people.
+
+use comfy_table::Table;
+
+use super::reading::PHASES;
+use super::report::{Quantiles, Report, Round};
+use crate::output::Output;
+
+/// Every table of the report.
+pub(super) fn text(report: &Report, output: &Output) -> String {
+    let mut tables = vec![end_to_end(report, output)];
+    if report
+        .rounds
+        .iter()
+        .any(|round| !round.phase_millis.is_empty())
+    {
+        tables.push(phases(report, output));
+    }
+    tables.push(costs(report, output));
+    tables.push(processes(report, output));
+    let tables: Vec<_> = tables.iter().map(ToString::to_string).collect();
+    format!("{}\n\n{}", head(report), tables.join("\n\n"))
+}
+
+fn head(report: &Report) -> String {
+    let Report {
+        protocol,
+        participants,
+        payload_bytes,
+        keys,
+        seed,
+        ..
+    } = report;
+    let count = participants.len();
+    format!(
+        "{protocol}, {count} participants, {payload_bytes} bytes each, {keys} keys, seed {seed}"
+    )
+}
+
+fn number(number: Option<f64>, digits: usize) -> String {
+    number.map_or_else(|| "–".to_owned(), |number| format!("{number:.digits$}"))
+}
+
+fn end_to_end(report: &Report, output: &Output) -> Table {
+    let columns = [
+        "clients",
+        "commits/s",
+        "p50 ms",
+        "p95 ms",
+        "p99 ms",
+        "max ms",
+        "conflicts",
+    ];
+    let mut table = output.table(columns.into_iter().chain(["aborts", "errors"]));
+    for round in &report.rounds {
+        let Quantiles {
+            p50, p95, p99, max, ..
+        } = &round.latency_millis;
+        let mut row = vec![
+            round.clients.to_string(),
+            format!("{:.0}", round.commits_per_second),
+        ];
+        row.extend([p50, p95, p99, max].map(|time| number(*time, 2)));
+        row.push(round.conflicts.to_string());
+        row.extend([&round.aborts, &round.errors].map(|counts| {
+            let kinds: Vec<_> = counts
+                .iter()
+                .map(|(word, n)| format!("{word}: {n}"))
+                .collect();
+            if kinds.is_empty() {
+                "0".to_owned()
+            } else {
+                kinds.join(", ")
+            }
+        }));
+        table.add_row(row);
+    }
+    table
+}
+
+fn phases(report: &Report, output: &Output) -> Table {
+    let columns: Vec<_> = PHASES
+        .iter()
+        .flat_map(|phase| ["p50", "p99"].map(|at| format!("{phase} {at} ms")))
+        .collect();
+    let columns = columns.iter().map(String::as_str);
+    let mut table = output.table(["clients"].into_iter().chain(columns));
+    for round in &report.rounds {
+        let mut row = vec![round.clients.to_string()];
+        for phase in PHASES {
+            let quantiles = round.phase_millis.get(phase).cloned().unwrap_or_default();
+            row.extend([quantiles.p50, quantiles.p99].map(|time| number(time, 2)));
+        }
+        table.add_row(row);
+    }
+    table
+}
+
+fn costs(report: &Report, output: &Output) -> Table {
+    let columns = [
+        "clients",
+        "cpu s/1000",
+        "fsyncs/commit",
+        "raft entries/commit",
+    ];
+    let mut table = output.table(columns.into_iter().chain(["records/batch"]));
+    for round in &report.rounds {
+        table.add_row([
+            round.clients.to_string(),
+            number(round.cpu_seconds_per_1000_commits, 2),
+            number(round.fsyncs_per_commit, 2),
+            number(round.raft_entries_per_commit, 3),
+            number(round.records_per_batch, 1),
+        ]);
+    }
+    table
+}
+
+fn processes(report: &Report, output: &Output) -> Table {
+    let names: Vec<_> = report
+        .rounds
+        .first()
+        .map(|round| round.cpu_seconds.keys().collect())
+        .unwrap_or_default();
+    let columns: Vec<_> = names.iter().map(|name| format!("{name} cpu s")).collect();
+    let mut table = output.table(
+        ["clients"]
+            .into_iter()
+            .chain(columns.iter().map(String::as_str)),
+    );
+    for round in &report.rounds {
+        let seconds = |round: &Round, name: &str| number(round.cpu_seconds.get(name).copied(), 2);
+        let row = names.iter().map(|name| seconds(round, name));
+        table.add_row([round.clients.to_string()].into_iter().chain(row));
+    }
+    table
+}

@@ -1,0 +1,155 @@
+//! What becomes of transactions when replicas end.
+
+use std::time::Duration;
+
+use tonic::Request;
+use triumvir_protocol::Value;
+use triumvir_wire::{Applied, Code, v1};
+
+use crate::cluster::{Cluster, commit, commit_request, decision, eventually, failure, outcome};
+use crate::participant::{Fake, Vote};
+
+/// The caller's own connection is to a follower: it never learns that the leader is gone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_forwarded_commit_survives_the_leader() {
+    let mut cluster = Cluster::start(|_| {}).await;
+    let (a, b) = (
+        Fake::start(&cluster, "a").await,
+        Fake::start(&cluster, "b").await,
+    );
+    b.set_vote(Vote::Silent);
+    let (leader, follower) = (cluster.leader().await, cluster.follower().await);
+    let request = commit_request(&["a", "b"], "work");
+    let mut client = cluster.nodes[follower].transactions();
+    let waiting = {
+        let request = request.clone();
+        tokio::spawn(async move { client.commit(request).await })
+    };
+    b.has_seen("can-commit").await;
+    cluster.nodes[leader].stop().await;
+    b.set_vote(Vote::Yes);
+    let answer = waiting.await.unwrap().unwrap().into_inner();
+    assert_eq!(decision(answer.outcome.as_ref()), v1::Decision::Commit);
+    assert_eq!(
+        answer.results.len(),
+        2,
+        "those prepared under the old leader say it again"
+    );
+    assert_eq!(a.ended(&request.txn).await, Value::Commit);
+    assert_eq!(b.ended(&request.txn).await, Value::Commit);
+}
+
+/// Recorded, not acknowledged: the outcome is unknown, and the next leader takes it on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_next_leader_adopts_what_is_recorded() {
+    let mut cluster = Cluster::start(|_| {}).await;
+    let a = Fake::start(&cluster, "a").await;
+    a.set_acks(false);
+    let leader = cluster.leader().await;
+    let request = commit_request(&["a"], "work");
+    let mut timed = Request::new(request.clone());
+    timed.set_timeout(Duration::from_secs(2));
+    let status = cluster.nodes[leader]
+        .transactions()
+        .commit(timed)
+        .await
+        .unwrap_err();
+    let unknown = failure(&status);
+    assert_eq!(
+        (unknown.code, unknown.applied),
+        (Code::OutcomeUnknown, Applied::Unknown)
+    );
+    a.has_seen("pre-commit").await;
+    cluster.nodes[leader].stop().await;
+    a.set_acks(true);
+    // Nobody asks: the next leader goes on by itself.
+    assert_eq!(a.ended(&request.txn).await, Value::Commit);
+    let node = &cluster.nodes[cluster.leader().await];
+    let answer = commit(node, &request).await.unwrap();
+    assert_eq!(decision(answer.outcome.as_ref()), v1::Decision::Commit);
+    assert_eq!(answer.results.len(), 1);
+
+    cluster.nodes[leader].restart(None).await;
+    eventually("it is over at the replica that came back", || async {
+        let asked = outcome(&cluster.nodes[leader], &request.txn, false)
+            .await
+            .ok()?;
+        (asked.state() == v1::State::Ended).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_drains_finishes_and_hands_on() {
+    let mut cluster = Cluster::start(|_| {}).await;
+    let a = Fake::start(&cluster, "a").await;
+    a.set_vote(Vote::Silent);
+    let leader = cluster.leader().await;
+    let request = commit_request(&["a"], "work");
+    let mut client = cluster.nodes[leader].transactions();
+    let waiting = {
+        let request = request.clone();
+        tokio::spawn(async move { client.commit(request).await })
+    };
+    a.has_seen("can-commit").await;
+
+    cluster.nodes[leader].shutdown.drain();
+    let node = &cluster.nodes[leader];
+    eventually("nothing new is begun", || async {
+        // By a name that is not known: so that nothing is begun by a call that comes too early.
+        let mut request = commit_request(&["nobody"], "more");
+        request.parts.truncate(1);
+        let status = node.status().await?;
+        status.draining.then_some(())
+    })
+    .await;
+    let refused = commit(node, &commit_request(&["a"], "more"))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (refused.code, refused.applied),
+        (Code::Draining, Applied::NotApplied)
+    );
+
+    a.set_vote(Vote::Yes);
+    let answer = waiting.await.unwrap().unwrap().into_inner();
+    assert_eq!(decision(answer.outcome.as_ref()), v1::Decision::Commit);
+    cluster.nodes[leader].ended().await.unwrap();
+
+    let next = cluster.leader().await;
+    assert_ne!(next, leader);
+    let answer = commit(&cluster.nodes[next], &commit_request(&["a"], "more"))
+        .await
+        .unwrap();
+    assert_eq!(decision(answer.outcome.as_ref()), v1::Decision::Commit);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_majority_nothing_is_answered_and_nothing_is_lost() {
+    let mut cluster = Cluster::start(|_| {}).await;
+    let a = Fake::start(&cluster, "a").await;
+    let leader = cluster.leader().await;
+    let others: Vec<_> = (0..3).filter(|place| *place != leader).collect();
+    for place in &others {
+        cluster.nodes[*place].stop().await;
+    }
+    let request = commit_request(&["a"], "work");
+    let mut timed = Request::new(request.clone());
+    timed.set_timeout(Duration::from_secs(2));
+    let status = cluster.nodes[leader]
+        .transactions()
+        .commit(timed)
+        .await
+        .unwrap_err();
+    let failure = failure(&status);
+    assert!(
+        matches!(failure.code, Code::OutcomeUnknown | Code::NoLeader),
+        "{failure}"
+    );
+    for place in &others {
+        cluster.nodes[*place].restart(None).await;
+    }
+    let answer = commit(&cluster.nodes[others[0]], &request).await.unwrap();
+    assert_eq!(decision(answer.outcome.as_ref()), v1::Decision::Commit);
+    assert_eq!(a.ended(&request.txn).await, Value::Commit);
+}
