@@ -26,7 +26,6 @@ Examples:
 #[command(
     name = "triumvir",
     version,
-    disable_help_subcommand = true,
     arg_required_else_help = true,
     after_help = format!("{EXAMPLES}\n\n{}", exit::TABLE),
 )]

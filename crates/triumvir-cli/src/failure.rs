@@ -114,7 +114,7 @@ impl From<triumvir_client::Failure> for Failure {
             detail => format!("{title}: {detail}"),
         };
         let mut next = code.next().to_owned();
-        if let Some(leader) = &failure.leader {
+        if let Some(leader) = failure.leader.as_ref().filter(|_| code.is_retryable()) {
             next.push_str(&format!(" (the leader is {leader})"));
         }
         let applied = Some(failure.applied.as_str());

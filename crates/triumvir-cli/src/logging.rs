@@ -31,7 +31,8 @@ pub(crate) struct LogSettings {
 impl Default for LogSettings {
     fn default() -> Self {
         Self {
-            log: "info".to_owned(),
+            // Raft tells of every message at info.
+            log: "info,openraft=warn".to_owned(),
             log_format: LogFormat::default(),
         }
     }

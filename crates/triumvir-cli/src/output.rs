@@ -46,11 +46,6 @@ impl Output {
         }
     }
 
-    /// The format that was asked for.
-    pub(crate) fn format(&self) -> Format {
-        self.format
-    }
-
     /// The colours of stdout.
     pub(crate) fn paint(&self) -> Paint {
         self.stdout

@@ -29,7 +29,8 @@ pub(crate) fn abort_on_panic() {
     let default = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         default(panic);
-        tracing::error!(%panic, "the process stops because of a defect");
+        // The log may be read by machines only.
+        tracing::error!(%panic, "a defect: the process stops, so that nothing goes on without its state");
         std::process::abort();
     }));
 }
@@ -61,5 +62,36 @@ impl Signals {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
+    use std::process::Command;
+
+    use super::*;
+
+    /// Set in the process that is to panic.
+    const VICTIM: &str = "TRIUMVIR_TEST_PANICS";
+    const SIGABRT: i32 = 6;
+
+    #[test]
+    fn a_panicking_task_ends_the_whole_process() {
+        if std::env::var_os(VICTIM).is_some() {
+            abort_on_panic();
+            runtime().unwrap().block_on(async {
+                tokio::spawn(async { panic!("a defect") });
+                std::future::pending::<()>().await;
+            });
+        }
+        let test = "process::tests::a_panicking_task_ends_the_whole_process";
+        let ended = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", test, "--nocapture"])
+            .env(VICTIM, "1")
+            .output()
+            .unwrap();
+        assert_eq!(ended.status.signal(), Some(SIGABRT), "{ended:?}");
+        assert!(String::from_utf8_lossy(&ended.stderr).contains("a defect"));
     }
 }

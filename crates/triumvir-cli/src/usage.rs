@@ -9,6 +9,7 @@ use clap::{ArgMatches, Command, CommandFactory as _};
 use crate::cli::Cli;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::output::{Format, Output};
 use crate::settings;
 
 /// Writes what the parser found, or the help that was asked for.
@@ -17,10 +18,10 @@ pub(crate) fn end(error: clap::Error) -> ExitCode {
     // The parser chooses the stream and the colours; a closed pipe is not an error.
     let _ = error.print();
     if let Some(variable) = variable {
-        let _ = std::io::Write::write_fmt(
-            &mut std::io::stderr().lock(),
-            format_args!("  the value comes from the environment variable {variable}\n"),
-        );
+        let output = Output::new(Format::Table);
+        output.note(format!(
+            "  the value comes from the environment variable {variable}"
+        ));
     }
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Ok.into(),

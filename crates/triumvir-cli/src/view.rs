@@ -55,6 +55,11 @@ pub(crate) fn millis(millis: u64) -> String {
     duration(Duration::from_millis(millis))
 }
 
+/// Microseconds as milliseconds with a fraction, for JSON.
+pub(crate) fn fraction(micros: u64) -> f64 {
+    micros as f64 / 1e3
+}
+
 /// A point in time, UTC, with milliseconds.
 pub(crate) fn instant(micros: u64) -> String {
     match UNIX_EPOCH.checked_add(Duration::from_micros(micros)) {

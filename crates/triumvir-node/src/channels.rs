@@ -1,5 +1,5 @@
-//! One kept channel to each replica, for calls that are forwarded and for questions between replicas.
-//! What is said over them is not known here.
+//! One kept channel to each replica, for calls that are forwarded and for questions between
+//! replicas. What is said over them is not known here.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};

@@ -24,8 +24,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where metrics and health are served by HTTP.
     pub http_listen: SocketAddr,
-    /// `host:port` by which clients, participants and replicas reach this one; absent: its own entry
-    /// in `initial_cluster`.
+    /// `host:port` by which clients, participants and replicas reach this one; absent: its own
+    /// entry in `initial_cluster`.
     pub advertise: Option<String>,
     /// The members that the cluster is formed of: `1=host:port,2=host:port,...`. The same line for
     /// every one of them, on every start.
@@ -48,7 +48,8 @@ pub struct Config {
     /// How far the clock reading inside an id may be ahead of this replica's clock.
     #[serde(with = "humantime_serde")]
     pub future_max: Duration,
-    /// Transactions that are not decided, at most; further ones are refused before anything is done.
+    /// Transactions that are not decided, at most; further ones are refused before anything is
+    /// done.
     pub inflight_max: usize,
     /// Records that have not ended, at most.
     pub open_max: usize,
@@ -64,7 +65,8 @@ pub struct Config {
     /// How long transactions under way may take to finish once the process is asked to stop.
     #[serde(with = "humantime_serde")]
     pub drain_timeout: Duration,
-    /// A committed transaction that took at least this long is logged at info; faster ones at debug.
+    /// A committed transaction that took at least this long is logged at info; faster ones at
+    /// debug.
     #[serde(with = "humantime_serde")]
     pub slow: Duration,
     /// Recent transactions whose timeline is kept in memory while this replica leads.
@@ -110,8 +112,8 @@ impl Default for Config {
             cluster: "triumvir".to_owned(),
             node: 1,
             data: PathBuf::from("triumvir-data"),
-            listen: (Ipv4Addr::LOCALHOST, 4640).into(),
-            http_listen: (Ipv4Addr::LOCALHOST, 4650).into(),
+            listen: (Ipv4Addr::LOCALHOST, 7401).into(),
+            http_listen: (Ipv4Addr::LOCALHOST, 7501).into(),
             advertise: None,
             initial_cluster: InitialCluster::default(),
             vote_timeout: Duration::from_secs(5),

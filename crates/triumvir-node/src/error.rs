@@ -26,8 +26,8 @@ pub enum NodeError {
     /// The data folder cannot be read.
     #[error("cannot read the data folder")]
     Storage(#[from] StorageError),
-    /// The cluster knows this replica with another data folder. A replica that lost its data must not
-    /// vote again under its id.
+    /// The cluster knows this replica with another data folder. A replica that lost its data must
+    /// not vote again under its id.
     #[error(
         "node {node} at {witness} knows this replica with the data folder {known}, and this one is \
          {found}: a replica that lost its data folder must join under a new id"
@@ -70,7 +70,8 @@ pub enum NodeError {
     /// Replication has stopped.
     #[error("replication has stopped")]
     Stopped(#[from] Stopped),
-    /// The replicated state cannot be read: the log or a snapshot is damaged, or of a later version.
+    /// The replicated state cannot be read: the log or a snapshot is damaged, or of a later
+    /// version.
     #[error("the replicated state at log index {index} cannot be read: {reason}")]
     State {
         /// Where in the log.

@@ -1,5 +1,5 @@
-//! Recent transactions and what happened to them as seen from this replica, in memory, for people. It
-//! begins anew with every start, it is bounded, and nothing is decided by it.
+//! Recent transactions and what happened to them as seen from this replica, in memory, for people.
+//! It begins anew with every start, it is bounded, and nothing is decided by it.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Instant;

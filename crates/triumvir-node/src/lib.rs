@@ -1,7 +1,7 @@
 //! The coordinator process: one replica of the cluster, as a library.
 //!
-//! One owner task ([`owner`]) holds the replicated state and, while this replica leads, the
-//! conductor; the gRPC services ([`service`]) and replication reach it by messages. Everything that
+//! One owner task (`owner`) holds the replicated state and, while this replica leads, the
+//! conductor; the gRPC services (`service`) and replication reach it by messages. Everything that
 //! decides lives in `triumvir-protocol`: nothing here may take a decision about a transaction, name
 //! openraft, or write to a disk except through replication and the identity of the data folder.
 

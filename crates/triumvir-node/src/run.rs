@@ -74,8 +74,9 @@ pub async fn run_on(
     let replication = node.serve(listeners, handle);
     let shared = node.shared.clone();
     // Until Raft runs there is nothing to drain.
+    let start = start(shared, &replication, machine, &database, &writer);
     let started = tokio::select! {
-        started = start(shared, &replication, machine, &database, &writer) => started.map(|()| true),
+        started = start => started.map(|()| true),
         ended = ended(&mut node.servers) => ended.map(|()| true),
         () = shutdown.draining() => Ok(false),
     };
@@ -133,7 +134,7 @@ impl Node {
             view,
             learnt: learnt.clone(),
         };
-        let owner = Owner::new(config.clone(), channels);
+        let owner = Owner::new(config.clone(), channels, shutdown.clone());
         let shared = Arc::new(Shared {
             channels: Channels::new(config.raft.connect_timeout),
             config,

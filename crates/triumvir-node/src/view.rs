@@ -1,5 +1,5 @@
-//! What the owner task shows of its state to everyone else in the process: a value that is replaced,
-//! never changed in place.
+//! What the owner task shows of its state to everyone else in the process: a value that is
+//! replaced, never changed in place.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -213,6 +213,16 @@ impl Config {
                 });
             }
         }
+        if self.listen.ip().is_unspecified() && self.advertise.is_none() {
+            let problem = format!(
+                "must be given, because {} is no place to reach",
+                self.listen
+            );
+            return Err(ConfigError {
+                setting: "advertise",
+                problem,
+            });
+        }
         let sizes = [
             ("limits.inbox_frames_max", self.limits.inbox_frames_max),
             ("limits.session_queue_max", self.limits.session_queue_max),
@@ -264,6 +274,8 @@ mod tests {
             }),
             "advertise"
         );
+        let listen = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 7421));
+        assert_eq!(setting(Config { listen, ..usable() }), "advertise");
         let limits = Limits {
             peer_queue_max: 0,
             ..Limits::default()

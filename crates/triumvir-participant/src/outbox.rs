@@ -118,3 +118,43 @@ fn up(sessions: &HashMap<ReplicaId, SessionLink>) {
 pub(crate) fn dropped(place: &'static str) {
     metrics::counter!("triumvir_participant_messages_dropped_total", "place" => place).increment(1);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use triumvir_protocol::{Answer, Digest, Message, TxnId};
+
+    fn envelope() -> Envelope {
+        (
+            TxnId::at_millis(1),
+            Digest([0; 32]),
+            Message::Answer(Answer::Aborted),
+        )
+    }
+
+    #[test]
+    fn a_session_that_does_not_keep_up_is_dropped_and_the_others_are_not() {
+        let (peers, mut commands) = mpsc::channel(1);
+        let outbox = Outbox::new(peers);
+        let [(one, mut slow), (two, mut fast)] = [mpsc::channel(1), mpsc::channel(9)];
+        let slow_ended = outbox.open(ReplicaId(1), one);
+        let fast_ended = outbox.open(ReplicaId(2), two);
+        for _ in 0..2 {
+            outbox.deliver(vec![(Target::Coordinators, envelope())]);
+        }
+        assert!(slow_ended.is_cancelled() && !fast_ended.is_cancelled());
+        assert!(slow.try_recv().is_ok() && slow.try_recv().is_err());
+        assert!(fast.try_recv().is_ok() && fast.try_recv().is_ok());
+
+        // A session that takes another's place is not closed by the end of that one.
+        let (newer, mut queue) = mpsc::channel(9);
+        let newer_ended = outbox.open(ReplicaId(2), newer);
+        assert!(fast_ended.is_cancelled());
+        outbox.close(ReplicaId(2), &fast_ended);
+        let peer = triumvir_protocol::ParticipantId(3);
+        let messages = [Target::Coordinator(ReplicaId(2)), Target::Peer(peer)];
+        outbox.deliver(messages.map(|target| (target, envelope())).to_vec());
+        assert!(queue.try_recv().is_ok() && !newer_ended.is_cancelled());
+        assert!(matches!(commands.try_recv(), Ok(PeerCommand::Send(to, _)) if to == peer));
+    }
+}

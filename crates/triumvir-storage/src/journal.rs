@@ -211,7 +211,10 @@ mod tests {
         };
         let [one, two] = [1, 2].map(TxnId::from_u128);
         let bytes = encode_branch(&branch);
-        let peer = PeerAddress { name: "orders".to_owned(), address: "http://a:1".to_owned() };
+        let peer = PeerAddress {
+            name: "orders".to_owned(),
+            address: "http://a:1".to_owned(),
+        };
         let write = database.begin_write().unwrap();
         Journal::put_nonce(&write, 5).unwrap();
         let entries = [
@@ -235,7 +238,10 @@ mod tests {
         Journal::put_registration(&write, ParticipantId(9), Incarnation(4)).unwrap();
         write.commit().unwrap();
         let loaded = Journal::load(&database).unwrap();
-        assert_eq!(loaded.registration, Some((ParticipantId(9), Incarnation(4))));
+        assert_eq!(
+            loaded.registration,
+            Some((ParticipantId(9), Incarnation(4)))
+        );
         assert_eq!(loaded.nonce, None);
     }
 }

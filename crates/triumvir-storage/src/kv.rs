@@ -30,7 +30,9 @@ impl KvTables {
             return Ok(None);
         };
         let stored = table.get(key.as_bytes())?;
-        stored.map(|bytes| decode(key.as_bytes(), bytes.value())).transpose()
+        stored
+            .map(|bytes| decode(key.as_bytes(), bytes.value()))
+            .transpose()
     }
 
     /// Hands every committed entry whose key begins with `prefix` to `visit`, in key order, until it
@@ -148,10 +150,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let database = Database::open(folder.path(), &Options::default()).unwrap();
         let change = |key: &str, value: Option<i64>| (Key::from(key), value.map(Value::from));
-        let changes: Changes =
-            [change("b/2", Some(2)), change("b/1", Some(1)), change("c", Some(3))]
-                .into_iter()
-                .collect();
+        let changes: Changes = [
+            change("b/2", Some(2)),
+            change("b/1", Some(1)),
+            change("c", Some(3)),
+        ]
+        .into_iter()
+        .collect();
         let write = database.begin_write().unwrap();
         KvTables::apply(&write, &changes).unwrap();
         KvTables::apply(&write, &[change("c", None)].into_iter().collect()).unwrap();
@@ -159,7 +164,10 @@ mod tests {
         write.commit().unwrap();
 
         let read = database.read().unwrap();
-        assert_eq!(KvTables::value(&read, &"b/2".into()).unwrap(), Some(Value::from(2)));
+        assert_eq!(
+            KvTables::value(&read, &"b/2".into()).unwrap(),
+            Some(Value::from(2))
+        );
         assert_eq!(KvTables::value(&read, &"c".into()).unwrap(), None);
         let mut found = Vec::new();
         KvTables::scan(&read, b"b/", |key, value| {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::error::ClusterError;
-use crate::{Cluster, Who, http, log};
+use crate::{Cluster, Seat, Who, http, log};
 
 /// Between two looks at a condition.
 const PAUSE: Duration = Duration::from_millis(25);
@@ -28,7 +28,7 @@ impl Cluster {
         .await
     }
 
-    /// Waits until the replicas that run agree on a leader, and says who it is.
+    /// Waits until the replicas that run agree on a leader that runs, and says who it is.
     ///
     /// # Errors
     ///
@@ -132,10 +132,19 @@ impl Cluster {
             leaders.push((leader, status.term));
         }
         match leaders.first() {
-            Some(first) if leaders.iter().all(|other| other == first) => Ok(first.0),
-            Some(_) => Err(format!("leaders (and terms) by replica: {leaders:?}")),
+            Some(first) if leaders.iter().any(|other| other != first) => {
+                Err(format!("leaders (and terms) by replica: {leaders:?}"))
+            }
+            Some((leader, _)) if !self.is_started(&Who::Replica(*leader)) => Err(format!(
+                "replica {leader} leads by what the others know, and does not run"
+            )),
+            Some((leader, _)) => Ok(*leader),
             None => Err("no replica runs".to_owned()),
         }
+    }
+
+    fn is_started(&self, who: &Who) -> bool {
+        self.seat(who).is_ok_and(Seat::is_started)
     }
 
     async fn sessions(&self) -> Result<(), String> {

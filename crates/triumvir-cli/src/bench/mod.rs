@@ -21,10 +21,10 @@ use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use triumvir_client::Mode;
 
-use crate::cli::Globals;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::process::Signals;
 use load::{KEYS, Load, Work};
 use reading::Reading;
 use report::{Report, Round};
@@ -116,7 +116,7 @@ pub(crate) struct Args {
     keep: bool,
 }
 
-/// Runs the benchmark, against the coordinators of `globals` unless it starts a cluster itself.
+/// Runs the benchmark, against `coordinators` unless it starts a cluster itself.
 ///
 /// # Errors
 ///
@@ -124,26 +124,28 @@ pub(crate) struct Args {
 /// counted.
 pub(crate) async fn run(
     args: &Args,
-    globals: &Globals,
+    coordinators: &[String],
     output: &Output,
 ) -> anyhow::Result<ExitCode> {
+    let mut signals = Signals::new()?;
     tokio::select! {
-        report = measure(args, globals, output) => {
+        report = measure(args, coordinators, output) => {
             let report = report?;
             output.show(&report, || table::text(&report, output))?;
             Ok(Exit::Ok.into())
         }
-        _ = tokio::signal::ctrl_c() => {
-            Err(Failure::new(Exit::Internal, "interrupted; all processes ended").into())
+        signal = signals.next() => {
+            let message = format!("ended by {signal}, with every process that was started");
+            Err(Failure::new(Exit::Internal, message).into())
         }
     }
 }
 
-async fn measure(args: &Args, globals: &Globals, output: &Output) -> anyhow::Result<Report> {
+async fn measure(args: &Args, coordinators: &[String], output: &Output) -> anyhow::Result<Report> {
     let target = if args.local {
-        Target::local(args, globals).await?
+        Target::local(args).await?
     } else {
-        Target::running(args, globals)?
+        Target::running(args, coordinators)?
     };
     if target.participants.is_empty() {
         return Err(Failure::usage("--participants names none").into());

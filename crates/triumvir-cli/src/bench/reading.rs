@@ -13,10 +13,17 @@ mod names {
     pub(super) const PHASE: &str = "triumvir_phase_seconds";
     pub(super) const FSYNC: &str = "triumvir_storage_fsync_seconds";
     pub(super) const BATCH: &str = "triumvir_batch_records";
+    /// Only replicas have it.
+    pub(super) const TERM: &str = "triumvir_raft_term";
 }
 
 /// The phases of a transaction at the leader, in their order.
 pub(super) const PHASES: [&str; 4] = ["prepare", "record", "ack", "total"];
+
+/// The kinds of processes that force writes.
+pub(super) const REPLICAS: &str = "replicas";
+/// See [`REPLICAS`].
+pub(super) const PARTICIPANTS: &str = "participants";
 
 /// One moment.
 #[derive(Clone, Debug, Default)]
@@ -25,8 +32,8 @@ pub(super) struct Reading {
     usage: BTreeMap<String, Usage>,
     /// Over all replicas.
     phases: BTreeMap<&'static str, Histogram>,
-    /// Over all processes that tell it: replicas, and participants where they serve metrics.
-    fsyncs: Option<f64>,
+    /// Forced writes by kind of process, of those that tell them.
+    fsyncs: BTreeMap<&'static str, f64>,
     /// Records per proposed batch, over all replicas.
     batches: Histogram,
     /// The last entry of the leader's log.
@@ -40,8 +47,8 @@ pub(super) struct Difference {
     pub(super) usage: BTreeMap<String, Duration>,
     /// At the leader, in seconds.
     pub(super) phases: BTreeMap<&'static str, Histogram>,
-    /// Forced writes, if any process told them.
-    pub(super) fsyncs: Option<f64>,
+    /// Forced writes by kind of process, of those that tell them.
+    pub(super) fsyncs: BTreeMap<&'static str, f64>,
     /// Entries that the log grew by.
     pub(super) entries: u64,
     /// The average number of records in a proposed batch.
@@ -89,7 +96,9 @@ impl Reading {
             }
         }
         if let Some(fsyncs) = metrics.histogram(names::FSYNC, &[]) {
-            self.fsyncs = Some(self.fsyncs.unwrap_or(0.0) + fsyncs.count);
+            let is_replica = metrics.value(names::TERM, &[]).is_some();
+            let kind = if is_replica { REPLICAS } else { PARTICIPANTS };
+            *self.fsyncs.entry(kind).or_insert(0.0) += fsyncs.count;
         }
         if let Some(batches) = metrics.histogram(names::BATCH, &[]) {
             self.batches = self.batches.plus(&batches);
@@ -106,12 +115,14 @@ impl Reading {
             let before = earlier.phases.get(phase).cloned().unwrap_or_default();
             (*phase, histogram.since(&before))
         });
+        let fsyncs = self.fsyncs.iter().map(|(kind, count)| {
+            let before = earlier.fsyncs.get(kind).copied().unwrap_or(0.0);
+            (*kind, (count - before).max(0.0))
+        });
         Difference {
             usage: usage.collect(),
             phases: phases.collect(),
-            fsyncs: self
-                .fsyncs
-                .map(|fsyncs| fsyncs - earlier.fsyncs.unwrap_or(0.0)),
+            fsyncs: fsyncs.collect(),
             entries: self.last_log.saturating_sub(earlier.last_log),
             records_per_batch: self.batches.since(&earlier.batches).mean(),
         }
@@ -145,31 +156,35 @@ triumvir_storage_fsync_seconds_bucket{le=\"+Inf\"} COUNT
 triumvir_storage_fsync_seconds_sum 0.5
 triumvir_storage_fsync_seconds_count COUNT
 ";
+    const TERM: &str = "# TYPE triumvir_raft_term gauge\ntriumvir_raft_term 3\n";
 
+    /// Two replicas and a participant.
     fn reading(count: u32, last_log: u64) -> Reading {
-        let metrics = Metrics::parse(&TEXT.replace("COUNT", &count.to_string()));
+        let text = TEXT.replace("COUNT", &count.to_string());
         let mut reading = Reading {
             last_log,
             ..Reading::default()
         };
-        reading.add(&metrics);
-        reading.add(&metrics);
+        reading.add(&Metrics::parse(&format!("{TERM}{text}")));
+        reading.add(&Metrics::parse(&format!("{TERM}{text}")));
+        reading.add(&Metrics::parse(&text));
         reading
     }
 
     #[test]
     fn two_moments_tell_what_lies_between_over_all_replicas() {
         let difference = reading(30, 100).since(&reading(10, 60));
-        assert_eq!(difference.fsyncs, Some(40.0));
+        let fsyncs = BTreeMap::from([(REPLICAS, 40.0), (PARTICIPANTS, 20.0)]);
+        assert_eq!(difference.fsyncs, fsyncs);
         assert_eq!(difference.entries, 40);
-        assert_eq!(difference.phases["ack"].count, 40.0);
+        assert_eq!(difference.phases["ack"].count, 60.0);
         assert_eq!(difference.records_per_batch, None);
     }
 
     #[test]
     fn without_metrics_nothing_is_made_up() {
         let difference = Reading::default().since(&Reading::default());
-        assert_eq!(difference.fsyncs, None);
+        assert!(difference.fsyncs.is_empty());
         assert!(difference.phases.is_empty());
     }
 }

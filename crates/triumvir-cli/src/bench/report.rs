@@ -50,8 +50,8 @@ pub(super) struct Round {
     pub(super) cpu_seconds_per_1000_commits: Option<f64>,
     /// By process, processor seconds in the measured time.
     pub(super) cpu_seconds: BTreeMap<String, f64>,
-    /// Forced writes of all processes that tell them.
-    pub(super) fsyncs_per_commit: Option<f64>,
+    /// Forced writes, summed over the `replicas` and over the `participants`, where they tell them.
+    pub(super) fsyncs_per_commit: BTreeMap<&'static str, f64>,
     /// Growth of the Raft log.
     pub(super) raft_entries_per_commit: Option<f64>,
     /// Records in one proposed batch, on average.
@@ -127,6 +127,9 @@ impl Round {
         let phases = phases
             .iter()
             .map(|(name, phase)| (*name, Quantiles::of_seconds(phase)));
+        let fsyncs = fsyncs
+            .into_iter()
+            .filter_map(|(kind, count)| Some((kind, per_commit(count)?)));
         let usage = usage
             .into_iter()
             .map(|(name, time)| (name, rounded(time.as_secs_f64())));
@@ -139,7 +142,7 @@ impl Round {
             phase_millis: phases.collect(),
             cpu_seconds_per_1000_commits: per_commit(cpu * 1e3),
             cpu_seconds: usage.collect(),
-            fsyncs_per_commit: fsyncs.and_then(per_commit),
+            fsyncs_per_commit: fsyncs.collect(),
             raft_entries_per_commit: per_commit(entries as f64),
             records_per_batch: records_per_batch.map(rounded),
             conflicts: tally.conflicts,
@@ -160,7 +163,7 @@ mod tests {
                 ("bench client".to_owned(), Duration::from_millis(10)),
             ]),
             phases: BTreeMap::new(),
-            fsyncs: Some(6.0),
+            fsyncs: BTreeMap::from([("replicas", 6.0)]),
             entries: 1,
             records_per_batch: None,
         }
@@ -174,16 +177,16 @@ mod tests {
         let round = Round::new(8, Duration::from_millis(500), tally, difference());
         assert_eq!((round.committed, round.commits_per_second), (2, 4.0));
         assert_eq!(round.cpu_seconds_per_1000_commits, Some(20.0));
-        assert_eq!(round.fsyncs_per_commit, Some(3.0));
+        assert_eq!(round.fsyncs_per_commit["replicas"], 3.0);
         assert_eq!(round.raft_entries_per_commit, Some(0.5));
-        assert_eq!(round.latency_millis.p50, Some(2.001).map(rounded));
+        assert_eq!(round.latency_millis.p50, Some(2.0));
     }
 
     #[test]
     fn without_commits_there_is_nothing_per_commit() {
         let round = Round::new(8, Duration::from_secs(1), Tally::new(), difference());
         assert_eq!(round.commits_per_second, 0.0);
-        assert_eq!(round.fsyncs_per_commit, None);
+        assert!(round.fsyncs_per_commit.is_empty());
         assert_eq!(round.cpu_seconds_per_1000_commits, None);
         assert_eq!(round.latency_millis, Quantiles::default());
     }

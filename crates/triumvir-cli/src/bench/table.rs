@@ -2,7 +2,7 @@
 
 use comfy_table::Table;
 
-use super::reading::PHASES;
+use super::reading::{PARTICIPANTS, PHASES, REPLICAS};
 use super::report::{Quantiles, Report, Round};
 use crate::output::Output;
 
@@ -97,18 +97,21 @@ fn phases(report: &Report, output: &Output) -> Table {
 }
 
 fn costs(report: &Report, output: &Output) -> Table {
-    let columns = [
+    let mut table = output.table([
         "clients",
-        "cpu s/1000",
-        "fsyncs/commit",
+        "cpu s/1000 commits",
+        "replica fsyncs/commit",
+        "participant fsyncs/commit",
         "raft entries/commit",
-    ];
-    let mut table = output.table(columns.into_iter().chain(["records/batch"]));
+        "records/batch",
+    ]);
+    let fsyncs = |round: &Round, kind| number(round.fsyncs_per_commit.get(kind).copied(), 2);
     for round in &report.rounds {
         table.add_row([
             round.clients.to_string(),
             number(round.cpu_seconds_per_1000_commits, 2),
-            number(round.fsyncs_per_commit, 2),
+            fsyncs(round, REPLICAS),
+            fsyncs(round, PARTICIPANTS),
             number(round.raft_entries_per_commit, 3),
             number(round.records_per_batch, 1),
         ]);
@@ -117,20 +120,15 @@ fn costs(report: &Report, output: &Output) -> Table {
 }
 
 fn processes(report: &Report, output: &Output) -> Table {
-    let names: Vec<_> = report
-        .rounds
-        .first()
+    let first = report.rounds.first();
+    let names: Vec<_> = first
         .map(|round| round.cpu_seconds.keys().collect())
         .unwrap_or_default();
-    let columns: Vec<_> = names.iter().map(|name| format!("{name} cpu s")).collect();
-    let mut table = output.table(
-        ["clients"]
-            .into_iter()
-            .chain(columns.iter().map(String::as_str)),
-    );
+    let columns = names.iter().map(|name| name.as_str());
+    let mut table = output.table(["cpu s, clients"].into_iter().chain(columns));
     for round in &report.rounds {
-        let seconds = |round: &Round, name: &str| number(round.cpu_seconds.get(name).copied(), 2);
-        let row = names.iter().map(|name| seconds(round, name));
+        let seconds = |name: &String| number(round.cpu_seconds.get(name).copied(), 2);
+        let row = names.iter().map(|name| seconds(name));
         table.add_row([round.clients.to_string()].into_iter().chain(row));
     }
     table

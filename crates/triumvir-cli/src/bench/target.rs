@@ -2,14 +2,17 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use triumvir_client::Client;
 use triumvir_testkit::{Cluster, ClusterConfig};
 
 use super::Args;
-use crate::cli::Globals;
 use crate::failure::Failure;
+
+/// How long one transaction may take, repetitions included.
+const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Where the load goes.
 pub(super) struct Target {
@@ -28,7 +31,7 @@ impl Target {
     /// # Errors
     ///
     /// A process cannot be started.
-    pub(super) async fn local(args: &Args, globals: &Globals) -> anyhow::Result<Self> {
+    pub(super) async fn local(args: &Args) -> anyhow::Result<Self> {
         let participants = match args.participants.parse::<u8>() {
             Ok(count) => (1..=count).map(|number| format!("p{number}")).collect(),
             Err(_) => names(&args.participants),
@@ -45,7 +48,7 @@ impl Target {
             .map(|address| address.to_string())
             .collect();
         Ok(Self {
-            client: client(globals, &coordinators)?,
+            client: client(&coordinators)?,
             participants,
             http: cluster
                 .seats()
@@ -61,7 +64,7 @@ impl Target {
     /// # Errors
     ///
     /// The arguments do not name its participants.
-    pub(super) fn running(args: &Args, globals: &Globals) -> anyhow::Result<Self> {
+    pub(super) fn running(args: &Args, coordinators: &[String]) -> anyhow::Result<Self> {
         if args.participants.parse::<u8>().is_ok() {
             let failure =
                 Failure::usage("--participants must name the participants, such as p1,p2")
@@ -69,7 +72,7 @@ impl Target {
             return Err(failure.into());
         }
         Ok(Self {
-            client: client(globals, &globals.coordinators())?,
+            client: client(coordinators)?,
             participants: names(&args.participants),
             http: args.http.clone(),
             cluster: None,
@@ -92,10 +95,10 @@ fn names(list: &str) -> Vec<String> {
         .collect()
 }
 
-fn client(globals: &Globals, coordinators: &[String]) -> anyhow::Result<Client> {
+fn client(coordinators: &[String]) -> anyhow::Result<Client> {
     let client = Client::builder()
         .coordinators(coordinators)
-        .timeout(globals.timeout);
+        .timeout(CALL_TIMEOUT);
     client
         .build()
         .map_err(|error| Failure::usage(error.to_string()).into())

@@ -51,14 +51,14 @@ pub(crate) async fn status(globals: &Globals, output: &Output) -> anyhow::Result
 }
 
 async fn ask(client: &Client) -> Vec<Word> {
-    let answers = client.status().await.into_iter();
-    answers
-        .map(
-            |ReplicaStatus {
-                 address, status, ..
-             }| Word { address, status },
-        )
-        .collect()
+    let word = |ReplicaStatus {
+                    address, status, ..
+                }| {
+        // As members are called, so that the two can be compared.
+        let address = address.trim_start_matches("http://").to_owned();
+        Word { address, status }
+    };
+    client.status().await.into_iter().map(word).collect()
 }
 
 /// The addresses of members that nobody was asked at.

@@ -177,16 +177,16 @@ impl ClusterReport {
             "id",
             "address",
             "session",
-            "sessions",
             "in doubt",
             "last seen",
         ];
         let mut table = output.table(columns);
         for participant in &self.participants {
+            let sessions = format!("{}/{}", participant.sessions, self.reachable);
             let session = match (participant.replaced, participant.session) {
                 (true, _) => Tone::Faint.cell("replaced"),
-                (false, true) => Tone::Good.cell("up"),
-                (false, false) => Tone::Bad.cell("down"),
+                (false, true) => Tone::Good.cell(format!("up {sessions}")),
+                (false, false) => Tone::Bad.cell(format!("down {sessions}")),
             };
             let in_doubt = match participant.in_doubt {
                 0 => Cell::new(0),
@@ -202,7 +202,6 @@ impl ClusterReport {
                 Cell::new(participant.participant),
                 Cell::new(&participant.address),
                 session,
-                Cell::new(format!("{}/{}", participant.sessions, self.reachable)),
                 in_doubt,
                 Cell::new(seen),
             ]);

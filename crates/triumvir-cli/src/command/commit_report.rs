@@ -83,7 +83,7 @@ impl CommitReport {
             }
             Err(CommitError::Refused(_)) => (String::new(), "refused", None, 1, Vec::new()),
         };
-        let elapsed_millis = elapsed.as_secs_f64() * 1e3;
+        let elapsed_millis = (elapsed.as_secs_f64() * 1e6).round() / 1e3;
         Self {
             txn,
             outcome,

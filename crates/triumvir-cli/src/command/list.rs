@@ -116,7 +116,7 @@ impl Listing {
                 comfy_table::Cell::new(row.state),
                 row.tone.cell(row.outcome.unwrap_or("-")),
                 comfy_table::Cell::new(view::millis(row.age_millis)),
-                comfy_table::Cell::new(row.participants.join(",")),
+                comfy_table::Cell::new(row.participants.join(", ")),
             ]);
         }
         let mut text = super::fixed(table, &[0, 3]).trim_fmt();
@@ -134,6 +134,8 @@ enum Line {
         txn: String,
         outcome: &'static str,
         cause: Option<CauseView>,
+        at_millis: f64,
+        #[serde(skip)]
         at_micros: u64,
         missed: u64,
     },
@@ -174,6 +176,7 @@ impl From<&Watched> for Line {
                     Outcome::Aborted(cause) => Some(cause.into()),
                     Outcome::Committed => None,
                 },
+                at_millis: view::fraction(*at_micros),
                 at_micros: *at_micros,
                 missed: *missed,
             },
@@ -194,6 +197,7 @@ impl Line {
                 cause,
                 at_micros,
                 missed,
+                ..
             } => {
                 let tone = if cause.is_none() {
                     Tone::Good

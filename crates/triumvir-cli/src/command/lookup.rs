@@ -111,12 +111,11 @@ fn unknown(report: &OutcomeReport) -> Failure {
         State::Expired => "look into the participants' data for what became of it",
         _ => "ask again; `triumvir describe` says what it waits for",
     };
-    let mut failure = Failure::coded(
-        Exit::Unknown,
-        Code::OutcomeUnknown,
-        view::meaning(report.state),
-    )
-    .next(next);
+    let code = match report.state {
+        State::Expired => Code::IdExpired,
+        _ => Code::OutcomeUnknown,
+    };
+    let mut failure = Failure::coded(Exit::Unknown, code, view::meaning(report.state)).next(next);
     failure.applied = Some("unknown");
     failure
 }
@@ -165,6 +164,8 @@ struct BranchView {
 
 #[derive(Debug, Serialize)]
 struct EventView {
+    at_millis: f64,
+    #[serde(skip)]
     at_micros: u64,
     text: String,
 }
@@ -198,6 +199,7 @@ impl Description {
             session: branch.session,
         });
         let timeline = wire.timeline.iter().map(|event| EventView {
+            at_millis: view::fraction(event.at_micros),
             at_micros: event.at_micros,
             text: event.text.clone(),
         });

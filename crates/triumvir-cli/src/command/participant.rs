@@ -68,7 +68,7 @@ const KEYS: &[Key] = &[
     key("cluster", Kind::Text, "NAME", "The cluster's name"),
     key("coordinators", Kind::List, "LIST", "Every coordinator replica, HOST:PORT with commas between them"),
     key("data", Kind::Path, "FOLDER", "The data folder [default: triumvir-data/NAME]").alias("data-dir"),
-    key("listen", Kind::Listen, "IP:PORT", "Where other participants and readers are served; port 0: any free one"),
+    key("listen", Kind::Listen, "IP:PORT", "Where other participants and readers are served. Port 0 is any free one; behind a fixed one its peers find it after a restart even without coordinators"),
     key("advertise", Kind::Text, "HOST:PORT", "Where others reach it [default: as it listens]"),
     key("peer_addresses", Kind::Map, "LIST", "NAME=HOST:PORT,… in place of what the cluster says").alias("peer-address"),
     key("replace_lost_disk", Kind::Switch, "BOOL", "The folder known under this name is lost for good: take the name under a new id"),

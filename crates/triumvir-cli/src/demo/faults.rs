@@ -69,15 +69,20 @@ pub(super) async fn torment(
     let _ = settled.wait_for(|settled| *settled >= total / 3).await;
     let leader = Who::Replica(cluster.wait_leader().await?);
     let mut first = kill(cluster, &leader, "the leader, ", meter, progress).await?;
-    let next = cluster.wait_leader().await?;
+    let is_next = |settled: &u64| *settled >= total * 2 / 3;
+    let next = tokio::select! {
+        next = cluster.wait_leader() => format!("replica {}", next?),
+        // Commits that go on have a leader too.
+        _ = settled.wait_for(is_next) => "another replica".to_owned(),
+    };
     cluster.restart(&leader)?;
     first.restarted = meter.elapsed();
     let after = duration(first.restarted - first.killed);
     progress.say(&format!(
-        "replica {next} leads; {leader} started again after {after}"
+        "{next} leads; {leader} started again after {after}"
     ));
 
-    let _ = settled.wait_for(|settled| *settled >= total * 2 / 3).await;
+    let _ = settled.wait_for(is_next).await;
     let victim = Who::participant(VICTIM.name());
     let mut second = kill(cluster, &victim, "", meter, progress).await?;
     cluster.restart(&victim)?;

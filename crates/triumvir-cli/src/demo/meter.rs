@@ -17,7 +17,8 @@ pub(super) struct Detours {
     pub(super) conflicts: u64,
     /// Aborted for another reason that allows another try, such as a participant that was down.
     pub(super) aborts: u64,
-    /// The outcome was not known at once: the same id and content were sent again.
+    /// The outcome stayed unknown for the whole of a call, in which the client library repeats by
+    /// itself: the same id and content were sent once more.
     pub(super) repeats: u64,
 }
 

@@ -28,6 +28,7 @@ use triumvir_testkit::{Cluster, ClusterConfig};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::process::Signals;
 use audit::{Evidence, audit};
 use books::Store;
 use faults::{Fault, outages};
@@ -92,15 +93,18 @@ pub(crate) struct Args {
 /// do its work. An audit that does not hold is no error but an exit status.
 pub(crate) async fn run(args: &Args, output: &Output) -> anyhow::Result<ExitCode> {
     let orders = read_orders(args)?;
-    let interrupted = tokio::signal::ctrl_c();
+    let mut signals = Signals::new()?;
     tokio::select! {
         report = play(args, &orders, output) => {
             let report = report?;
-            output.show(&report, || report.text(output))?;
+            output.show(&report, || format!("\n{}", report.text(output)))?;
             let exit = if report.sound { Exit::Ok } else { Exit::Check };
             Ok(exit.into())
         }
-        _ = interrupted => Err(Failure::new(Exit::Internal, "interrupted; all processes ended").into()),
+        signal = signals.next() => {
+            let message = format!("ended by {signal}, with every process that was started");
+            Err(Failure::new(Exit::Internal, message).into())
+        }
     }
 }
 
@@ -146,7 +150,7 @@ async fn start(args: &Args, output: &Output) -> anyhow::Result<Cluster> {
             seat.pid().map(|pid| pid.to_string()).unwrap_or_default(),
         ]);
     }
-    output.say(format!("{table}\n"))?;
+    output.say(format!("{table}\n\n"))?;
     Ok(cluster)
 }
 
@@ -171,7 +175,7 @@ async fn play_on(
         .collect();
     replay::stock(&client, &stock).await?;
     output.say(format!(
-        "{} products in stock; {} orders follow\n",
+        "{} products in stock; {} orders follow\n\n",
         stock.len(),
         orders.len()
     ))?;

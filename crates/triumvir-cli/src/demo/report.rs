@@ -119,7 +119,7 @@ impl Report {
             ("outcomes unknown", unknown.to_string()),
             ("conflicts, tried anew", conflicts.to_string()),
             ("other aborts, tried anew", aborts.to_string()),
-            ("unknown outcomes, asked again", repeats.to_string()),
+            ("unknown for 5 s, asked again", repeats.to_string()),
             ("time", time(Some(self.replay_millis))),
             (
                 "orders per second",

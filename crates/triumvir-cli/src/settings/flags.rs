@@ -72,6 +72,7 @@ impl<P: Process> Args for Settings<P> {
             .long("config")
             .value_name("FILE")
             .env("TRIUMVIR_CONFIG")
+            .hide_env_values(true)
             .value_parser(clap::value_parser!(PathBuf))
             .help("Configuration file (TOML); its keys are listed by --dump-config");
         let dump = Arg::new("dump_config")
@@ -79,8 +80,16 @@ impl<P: Process> Args for Settings<P> {
             .action(ArgAction::SetTrue)
             .help("Print the settings in force, with the source of each, as TOML; then exit");
         let command = command.arg(config).arg(dump);
+        let defaults = [
+            serde_json::to_value(P::Config::default()),
+            serde_json::to_value(P::Extra::default()),
+        ];
         let own = P::KEYS.iter().filter(|key| key.path != GLOBAL);
-        own.fold(command, |command, key| command.arg(argument(key)))
+        own.fold(command, |command, key| {
+            let pointer = format!("/{}", key.path.replace('.', "/"));
+            let mut trees = defaults.iter().flatten();
+            command.arg(argument(key, trees.find_map(|tree| tree.pointer(&pointer))))
+        })
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -88,12 +97,13 @@ impl<P: Process> Args for Settings<P> {
     }
 }
 
-fn argument(key: &'static Key) -> Arg {
+fn argument(key: &'static Key, default: Option<&serde_json::Value>) -> Arg {
     let mut argument = Arg::new(key.path)
         .long(key.flag())
         .value_name(key.value)
         .env(key.variable())
-        .help(key.help);
+        .hide_env_values(true)
+        .help(help(key, default));
     if let Some(alias) = key.alias {
         argument = argument.visible_alias(alias);
     }
@@ -107,6 +117,22 @@ fn argument(key: &'static Key) -> Arg {
         argument = argument.help_heading(format!("Options of [{section}]"));
     }
     argument
+}
+
+/// What the table says, and the default unless the table says that it is another.
+fn help(key: &Key, default: Option<&serde_json::Value>) -> String {
+    let default = match default {
+        _ if key.help.ends_with(']') => None,
+        Some(serde_json::Value::String(text)) if !text.is_empty() => Some(text.clone()),
+        Some(default @ (serde_json::Value::Number(_) | serde_json::Value::Bool(_))) => {
+            Some(default.to_string())
+        }
+        _ => None,
+    };
+    match default {
+        Some(default) => format!("{} [default: {default}]", key.help),
+        None => key.help.to_owned(),
+    }
 }
 
 impl<P: Process> FromArgMatches for Settings<P> {

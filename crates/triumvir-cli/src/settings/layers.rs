@@ -39,13 +39,14 @@ struct Merged {
 }
 
 impl Merged {
-    fn new<P: Process>() -> Result<Self, figment::Error> {
+    fn new<P: Process>() -> Result<Self, Failure> {
         let (config, extra) = (
             Defaults(P::Config::default()),
             Defaults(P::Extra::default()),
         );
         let extra_keys = extra
-            .data()?
+            .data()
+            .map_err(explain::<P>)?
             .into_values()
             .flat_map(Dict::into_keys)
             .collect();
@@ -85,7 +86,7 @@ impl<P: Process> Layers<P> {
     /// The file cannot be read, or a text cannot.
     pub(crate) fn merge(settings: &Settings<P>) -> Result<Self, Failure> {
         let [environment, flags] = settings.layers()?;
-        let mut merged = Merged::new::<P>().map_err(explain::<P>)?;
+        let mut merged = Merged::new::<P>()?;
         if let Some(path) = &settings.file {
             let text = std::fs::read_to_string(path).map_err(|error| {
                 Failure::usage(format!("cannot read the file {}: {error}", path.display()))

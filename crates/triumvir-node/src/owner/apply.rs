@@ -1,5 +1,5 @@
-//! Replication's events: entries to apply, snapshots to give and to take. The same on every replica;
-//! only what a leader does about an effect is different.
+//! Replication's events: entries to apply, snapshots to give and to take. The same on every
+//! replica; only what a leader does about an effect is different.
 
 use std::sync::Arc;
 

@@ -31,7 +31,7 @@ impl Owner {
                 frames,
                 reply,
             } => {
-                if self.draining && self.role.epoch().is_none() {
+                if self.is_draining() && self.role.epoch().is_none() {
                     let _ = reply.send(Err(SessionRefused::Draining));
                     return;
                 }
@@ -54,7 +54,8 @@ impl Owner {
                 serial,
             } => self.sessions.ended(participant, serial),
             Input::Clock { median_millis } => self.move_horizon(median_millis),
-            Input::Drain => self.draining = true,
+            // The round that it causes looks at the signal.
+            Input::Drain => {}
             Input::EndSessions => {
                 self.sessions
                     .close_all(triumvir_wire::Code::Draining, "the replica stops");
@@ -75,7 +76,7 @@ impl Owner {
         // A transaction that is under way has its line in the history of this leadership.
         let fresh =
             self.coordinator.standing(txn) == Standing::Absent && self.history.get(txn).is_none();
-        let refusal = if fresh && self.draining {
+        let refusal = if fresh && self.is_draining() {
             Some(Answered::Draining)
         } else if !self.admits() {
             Some(Answered::Reply(Reply::Busy))
@@ -98,11 +99,12 @@ impl Owner {
     }
 
     fn on_outcome(&mut self, txn: TxnId, decide: bool, reply: oneshot::Sender<Answered>) {
+        // What the applied log says is over, is over everywhere: any replica may say it.
+        if let Standing::Ended(ended) = self.coordinator.standing(txn) {
+            let _ = reply.send(Answered::Ended(*ended));
+            return;
+        }
         if self.role.epoch().is_none() {
-            // What the applied log says is over, is over everywhere.
-            if let Standing::Ended(ended) = self.coordinator.standing(txn) {
-                let _ = reply.send(Answered::Ended(*ended));
-            }
             return;
         }
         if !self.admits() {

@@ -16,7 +16,7 @@ use triumvir_wire::v1;
 pub(crate) enum Answered {
     /// The conductor's word.
     Reply(Reply),
-    /// The applied log's word, at a replica that does not lead.
+    /// The applied log's word on what is over.
     Ended(Ended),
     /// Too many records have not ended; nothing was begun.
     TooManyOpen,
@@ -134,7 +134,7 @@ pub(crate) enum Input {
     },
     /// The median of the replicas' clocks: milliseconds since the Unix epoch.
     Clock { median_millis: u64 },
-    /// Begin nothing new.
+    /// The signal to stop was given: begin nothing new.
     Drain,
     /// End all sessions.
     EndSessions,

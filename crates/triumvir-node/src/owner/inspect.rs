@@ -264,8 +264,8 @@ impl Owner {
         }
     }
 
-    /// The age of the oldest transaction whose outcome is open, or unconfirmed by a participant that
-    /// may hold locks for it.
+    /// The age of the oldest transaction whose outcome is open, or unconfirmed by a participant
+    /// that may hold locks for it.
     fn oldest_in_doubt_millis(&self) -> Option<u64> {
         let recorded = self.coordinator.open().keys().next().copied();
         let flying = match &self.role {

@@ -146,7 +146,10 @@ impl Owner {
             Outcome::Applied { .. } => false,
             Outcome::NotLeader { .. } | Outcome::Unknown { .. } | Outcome::Stopped => true,
         };
-        if lost && proposed.generation == self.generation && self.role.term().is_some() {
+        if proposed.generation != self.generation {
+            // Of a former leadership: the next one may have waited for it.
+            self.reconsider_role();
+        } else if lost && self.role.term().is_some() {
             self.depose("a batch was not accepted");
         }
     }

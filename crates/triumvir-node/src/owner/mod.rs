@@ -1,8 +1,8 @@
 //! The one task that owns the replicated state and, while this replica leads, the conductor.
 //!
-//! Everything reaches it by messages. Each round takes what has gathered, then hands on: one batch of
-//! records to replication, one frame to each participant. There is no lock, no task and no timer per
-//! transaction, and no decision: those are the conductor's.
+//! Everything reaches it by messages. Each round takes what has gathered, then hands on: one batch
+//! of records to replication, one frame to each participant. There is no lock, no task and no timer
+//! per transaction, and no decision: those are the conductor's.
 
 mod apply;
 mod callers;
@@ -32,7 +32,7 @@ use triumvir_replication::{Leadership, MachineEvent, Replica};
 use self::callers::Callers;
 use crate::history::History;
 use crate::view::{Directory, View};
-use crate::{Config, NodeError};
+use crate::{Config, NodeError, Shutdown};
 
 /// How many messages one round takes at most.
 const ROUND_MESSAGES_MAX: usize = 4096;
@@ -74,7 +74,7 @@ pub(crate) struct Owner {
     sessions: Sessions,
     history: History,
     directory: Arc<Directory>,
-    draining: bool,
+    shutdown: Shutdown,
     ticks: u64,
     channels: Channels,
 }
@@ -97,7 +97,7 @@ enum Then {
 }
 
 impl Owner {
-    pub(crate) fn new(config: Arc<Config>, channels: Channels) -> Self {
+    pub(crate) fn new(config: Arc<Config>, channels: Channels, shutdown: Shutdown) -> Self {
         let rules = Rules::default();
         Self {
             me: ReplicaId(config.node),
@@ -113,7 +113,7 @@ impl Owner {
             sessions: Sessions::default(),
             history: History::new(config.history_max),
             directory: Arc::default(),
-            draining: false,
+            shutdown,
             ticks: 0,
             channels,
             config,
@@ -201,7 +201,7 @@ impl Owner {
             .leadership
             .as_ref()
             .and_then(|watched| watched.borrow().leader);
-        let idle = self.draining && self.is_idle();
+        let idle = self.is_draining() && self.is_idle();
         self.channels.view.send_if_modified(|view| {
             let same = view.leading == leading
                 && view.leader == leader
@@ -213,6 +213,11 @@ impl Owner {
             }
             !same
         });
+    }
+
+    /// Whether nothing new may be begun.
+    fn is_draining(&self) -> bool {
+        self.shutdown.is_draining()
     }
 
     /// Nothing is under way that another leader would have to take up.

@@ -165,13 +165,14 @@ impl Sessions {
         }
     }
 
-    /// Sends every participant a frame in this round: the horizon, the epoch or the directory is new.
+    /// Sends every participant a frame in this round: the horizon, the epoch or the directory is
+    /// new.
     pub(super) fn tell_all(&mut self) {
         self.due.extend(self.sessions.keys().copied());
     }
 
-    /// Hands this round's frames on. A session whose queue is full is dropped: the participant comes
-    /// back, and what it missed is said again.
+    /// Hands this round's frames on. A session whose queue is full is dropped: the participant
+    /// comes back, and what it missed is said again.
     pub(super) fn hand_on(&mut self, heading: Heading<'_>) {
         for participant in std::mem::take(&mut self.due) {
             let Some(session) = self.sessions.get_mut(&participant) else {

@@ -26,7 +26,8 @@ pub(super) struct Resolved {
 }
 
 impl Checked {
-    /// Checks `request`, and gives it an id if it has none: so that it can be repeated from here on.
+    /// Checks `request`, and gives it an id if it has none: so that it can be repeated from here
+    /// on.
     pub(super) fn new(request: &mut v1::CommitRequest, config: &Config) -> Result<Self, Failure> {
         let size = request.encoded_len();
         if size > config.request_max_bytes {

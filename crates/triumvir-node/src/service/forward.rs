@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::transport::Channel;
 use tonic::{Request, Status};
-use triumvir_wire::{Code, Failure};
+use triumvir_wire::{Applied, Code, Failure};
 
 use super::deadline;
 use crate::shared::Shared;
@@ -79,6 +79,14 @@ impl Call {
         let mut taken_up = false;
         let mut view = shared.view.clone();
         loop {
+            if shared.inbox.is_closed() {
+                let stopped = if taken_up {
+                    self.unanswered
+                } else {
+                    Code::NoLeader
+                };
+                return Err(Failure::new(stopped, "the replica has stopped"));
+            }
             let (leads, own) = {
                 let now = view.borrow_and_update();
                 (
@@ -87,18 +95,24 @@ impl Call {
                 )
             };
             if leads {
-                taken_up = true;
                 match timeout_at(self.deadline, local()).await {
-                    Ok(Some(answer)) => return answer,
-                    Ok(None) => {}
-                    Err(_) => return Err(self.unanswered(taken_up)),
+                    Ok(Some(Ok(answer))) => return Ok(answer),
+                    Ok(Some(Err(failure))) => taken_up |= may_be_repeated(failure, taken_up)?,
+                    Ok(None) => taken_up = true,
+                    Err(_) => return Err(self.unanswered(true)),
                 }
             } else if self.forwarded && !own {
                 return Err(self.unanswered(taken_up));
             } else if let Some(leader) = self.leader(shared) {
                 match timeout_at(self.deadline, remote(leader)).await {
                     Ok(Ok(answer)) => return Ok(answer),
-                    Ok(Err(status)) => taken_up |= may_be_repeated(&status)?,
+                    Ok(Err(status)) => {
+                        let failure = Failure::from_status(&status);
+                        // A leader that drains is not one for long.
+                        if failure.code != Code::Draining {
+                            taken_up |= may_be_repeated(failure, taken_up)?;
+                        }
+                    }
                     Err(_) => return Err(self.unanswered(true)),
                 }
             }
@@ -129,13 +143,20 @@ impl Call {
     }
 }
 
-/// Whether the leader may have taken the call up, where it can be repeated; the failure, where it is
-/// an answer.
-fn may_be_repeated(status: &Status) -> Result<bool, Failure> {
-    let failure = Failure::from_status(status);
+/// Whether the leader may have taken the call up, where it is tried again; the failure, where that
+/// is the caller's answer.
+///
+/// Once it may have been taken up, a leader that refuses it says nothing of the former attempt.
+fn may_be_repeated(failure: Failure, taken_up: bool) -> Result<bool, Failure> {
     match failure.code {
-        Code::NoLeader | Code::Unreachable | Code::Draining => Ok(false),
+        Code::NoLeader | Code::Unreachable => Ok(false),
         Code::OutcomeUnknown | Code::NoAnswer | Code::Transport | Code::Stopped => Ok(true),
+        // Another transaction has the id: nothing of this one is or will be applied.
+        Code::IdInUse => Err(failure),
+        code if taken_up && code.is_retryable() => Ok(true),
+        _ if taken_up && failure.applied == Applied::NotApplied => {
+            Err(failure.with_applied(Applied::Unknown))
+        }
         _ => Err(failure),
     }
 }
@@ -146,4 +167,27 @@ pub(super) fn status(shared: &Shared, failure: Failure) -> Status {
     tracing::debug!(code = %failure.code, detail = failure.detail, "a call got an error");
     let leader = shared.leader_hint().or(failure.leader.clone());
     failure.with_leader(leader).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_says_nothing_of_an_attempt_before_it() {
+        let judged = |code, taken_up| may_be_repeated(Failure::from(code), taken_up);
+        for taken_up in [false, true] {
+            assert_eq!(judged(Code::Unreachable, taken_up), Ok(false));
+            assert_eq!(judged(Code::Transport, taken_up), Ok(true));
+            let in_use = judged(Code::IdInUse, taken_up).unwrap_err();
+            assert_eq!(in_use.applied, Applied::NotApplied);
+        }
+        assert_eq!(
+            judged(Code::Busy, false).unwrap_err().applied,
+            Applied::NotApplied
+        );
+        assert_eq!(judged(Code::Busy, true), Ok(true));
+        let unknown = judged(Code::UnknownParticipant, true).unwrap_err();
+        assert_eq!(unknown.applied, Applied::Unknown);
+    }
 }

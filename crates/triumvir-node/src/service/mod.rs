@@ -1,5 +1,5 @@
-//! The gRPC services: input is checked here, calls find their way to the leader here, and every error
-//! gets its code. Nothing here holds state of a transaction.
+//! The gRPC services: input is checked here, calls find their way to the leader here, and every
+//! error gets its code. Nothing here holds state of a transaction.
 
 pub(crate) mod answer;
 mod cluster;

@@ -1,5 +1,5 @@
-//! Watch: every outcome as this replica learns it. A watcher that is too slow misses some and is told
-//! how many; nothing waits for it.
+//! Watch: every outcome as this replica learns it. A watcher that is too slow misses some and is
+//! told how many; nothing waits for it.
 
 use std::sync::Arc;
 

@@ -267,12 +267,12 @@ impl State {
             }
             Request::DoCommit => {
                 self.seen.push("do-commit");
-                branch.insert_entry(Branch::Committed);
+                *branch.or_insert(Branch::Committed) = Branch::Committed;
                 Some(Answer::Committed { results: None })
             }
             Request::Abort => {
                 self.seen.push("abort");
-                branch.insert_entry(Branch::Aborted);
+                *branch.or_insert(Branch::Aborted) = Branch::Aborted;
                 Some(Answer::Aborted)
             }
             Request::Horizon(_) => {

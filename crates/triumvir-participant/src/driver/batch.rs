@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
-use triumvir_protocol::{Force, Target, TxnId};
+use triumvir_protocol::{BranchState, Force, Target, TxnId};
 use triumvir_storage::{Journal, JournalEntry, Writer, encode_branch};
 
 use crate::Write;
@@ -19,7 +19,7 @@ pub(super) struct Batch {
     journal: Vec<JournalEntry>,
     writes: Vec<Write>,
     send: Vec<(Target, Envelope)>,
-    /// A branch's record is in it, or a write that somebody waits for.
+    /// A record is in it that must not be lost, or a write that somebody waits for.
     urgent: bool,
     size_bytes: usize,
 }
@@ -28,7 +28,8 @@ impl Batch {
     pub(super) fn force(&mut self, force: &Force) {
         let entry = match force {
             Force::Branch(txn, branch) => {
-                self.urgent = true;
+                // Nobody is told of a release; if it is lost, the outcome is asked for again.
+                self.urgent |= !matches!(branch.state, BranchState::Read { released: true, .. });
                 JournalEntry::Branch(*txn, encode_branch(branch))
             }
             Force::Horizon(horizon) => JournalEntry::Horizon(*horizon),
@@ -83,8 +84,8 @@ impl Submitter {
         self.in_flight.landed.notified().await;
     }
 
-    /// Submits what has gathered. What only the horizon lets be forgotten rides along with the next
-    /// force; messages without a record wait for the records before them.
+    /// Submits what has gathered. What the horizon lets be forgotten and released READ votes ride along
+    /// with the next force; messages without a record wait for the records before them.
     pub(super) fn submit(&self, batch: Batch) {
         let Batch {
             journal,

@@ -10,9 +10,11 @@ use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, Stream};
 use triumvir_protocol::{Action, NoReason, TxnId, Work};
 
-use crate::resource::{BranchId, Prepared, Resource, ResourceError};
+use crate::resource::{BranchId, Prepared, Refusal, Resource, ResourceError};
 use crate::{Write, dial};
 
+/// The most prepares under way; one more is refused. Each may wait for locks.
+const PREPARES_MAX: usize = 65_536;
 const RETRY_MIN: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(30);
 
@@ -31,6 +33,7 @@ pub(super) struct Calls<R> {
     running: FuturesUnordered<BoxFuture<'static, (TxnId, Done)>>,
     /// Branches with a call under way that is not a prepare, and what waits behind it.
     busy: HashMap<TxnId, VecDeque<Action>>,
+    prepares: usize,
 }
 
 impl<R: Resource> Calls<R> {
@@ -39,6 +42,7 @@ impl<R: Resource> Calls<R> {
             resource,
             running: FuturesUnordered::new(),
             busy: HashMap::new(),
+            prepares: 0,
         }
     }
 
@@ -62,8 +66,9 @@ impl<R: Resource> Calls<R> {
     pub(super) fn poll_done(&mut self, cx: &mut Context<'_>) -> Poll<(TxnId, Done)> {
         match std::pin::Pin::new(&mut self.running).poll_next(cx) {
             Poll::Ready(Some((txn, done))) => {
-                if !matches!(done, Done::Prepared(_)) {
-                    self.next(txn);
+                match done {
+                    Done::Prepared(_) => self.prepares -= 1,
+                    _ => self.next(txn),
                 }
                 Poll::Ready((txn, done))
             }
@@ -85,6 +90,15 @@ impl<R: Resource> Calls<R> {
         self.running.push(match action {
             Action::Prepare { work, age } => {
                 let branch = BranchId { txn, age };
+                self.prepares += 1;
+                if self.prepares > PREPARES_MAX {
+                    let detail = format!("{PREPARES_MAX} branches are being prepared");
+                    let refusal = Refusal::new("overloaded", detail).retryable();
+                    let refused = Done::Prepared(Err(refusal.into()));
+                    self.running
+                        .push(Box::pin(std::future::ready((txn, refused))));
+                    return;
+                }
                 Box::pin(
                     async move { (txn, Done::Prepared(prepare(&*resource, branch, work).await)) },
                 )

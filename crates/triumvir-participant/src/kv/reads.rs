@@ -77,28 +77,28 @@ impl KvReads {
     /// for: nobody was told of them before the call.
     async fn scan(&self, prefix: &[u8], deadline: Instant) -> Result<Vec<(Key, Value)>, Failure> {
         let awaited: HashSet<TxnId> = self.shared.lock().changing(prefix).into_keys().collect();
-        loop {
+        let snapshot = loop {
             let held = {
                 let state = self.shared.lock();
-                let held = state
-                    .changing(prefix)
-                    .into_iter()
-                    .find(|(txn, _)| awaited.contains(txn));
-                if held.is_none() {
-                    let bytes_max = self.config.scan_bytes_max;
+                let mut changing = state.changing(prefix).into_iter();
+                match changing.find(|(txn, _)| awaited.contains(txn)) {
+                    Some((_, key)) => key,
                     // Under the lock: no commit is shown meanwhile.
-                    let found = self.shared.store.scan(prefix, bytes_max);
-                    drop(state);
-                    return found.map_err(|error| storage(&error))?.ok_or_else(|| {
-                        let detail = format!("the entries exceed {bytes_max} bytes; scan less");
-                        Failure::new(Code::RequestTooLarge, detail)
-                    });
+                    None => break self.shared.store.snapshot(prefix),
                 }
-                held
             };
-            let keys = held.into_iter().map(|(_, key)| key).collect();
-            self.read(keys, deadline).await?;
-        }
+            self.read(vec![held], deadline).await?;
+        };
+        let snapshot = snapshot.map_err(|error| storage(&error))?;
+        let bytes_max = self.config.scan_bytes_max;
+        let found = tokio::task::spawn_blocking(move || snapshot.entries(bytes_max)).await;
+        found
+            .map_err(|error| Failure::new(Code::Internal, error.to_string()))?
+            .map_err(|error| storage(&error))?
+            .ok_or_else(|| {
+                let detail = format!("the entries exceed {bytes_max} bytes; scan less");
+                Failure::new(Code::RequestTooLarge, detail)
+            })
     }
 }
 

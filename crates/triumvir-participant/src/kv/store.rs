@@ -6,7 +6,7 @@ use std::ops::{Bound, ControlFlow};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use triumvir_kv::{Changes, Key, Storage, Value};
-use triumvir_storage::{KvTables, StorageError, WeakDatabase};
+use triumvir_storage::{KvTables, ReadTransaction, StorageError, WeakDatabase};
 
 /// Committed values.
 ///
@@ -63,27 +63,52 @@ impl Store {
         depth(&overlay);
     }
 
-    /// Every committed entry whose key begins with `prefix`, in key order, as of one moment; nothing
-    /// if they take more than `bytes_max` in all.
-    ///
-    /// The moment is that of the call, if no commit is shown meanwhile.
-    pub(super) fn scan(
-        &self,
-        prefix: &[u8],
-        bytes_max: usize,
-    ) -> Result<Option<Vec<(Key, Value)>>, StorageError> {
+    /// The committed entries whose keys begin with `prefix`, as of now if no commit is shown meanwhile.
+    pub(super) fn snapshot(&self, prefix: &[u8]) -> Result<Snapshot, StorageError> {
         let range = (Bound::Included(prefix), Bound::Unbounded);
-        let pending: BTreeMap<Key, Option<Value>> = self
+        let pending = self
             .overlay()
             .range::<[u8], _>(range)
             .take_while(|(key, _)| key.as_bytes().starts_with(prefix))
             .map(|(key, pending)| (key.clone(), pending.value.clone()))
             .collect();
         let read = self.database.upgrade()?.read()?;
+        let prefix = prefix.to_vec();
+        Ok(Snapshot {
+            prefix,
+            pending,
+            read,
+        })
+    }
+
+    fn overlay(&self) -> MutexGuard<'_, BTreeMap<Key, Pending>> {
+        self.overlay.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The committed entries of one moment, not yet read. To be read soon, and not on a task that others
+/// wait for.
+pub(super) struct Snapshot {
+    prefix: Vec<u8>,
+    pending: BTreeMap<Key, Option<Value>>,
+    read: ReadTransaction,
+}
+
+impl Snapshot {
+    /// The entries in key order; nothing if they take more than `bytes_max` in all.
+    pub(super) fn entries(
+        self,
+        bytes_max: usize,
+    ) -> Result<Option<Vec<(Key, Value)>>, StorageError> {
+        let Self {
+            prefix,
+            pending,
+            read,
+        } = self;
         let size = |key: &Key, value: &Value| key.as_bytes().len() + value.size();
         let mut bytes = 0;
         let mut entries = BTreeMap::new();
-        KvTables::scan(&read, prefix, |key, value| {
+        KvTables::scan(&read, &prefix, |key, value| {
             bytes += size(&key, &value);
             entries.insert(key, value);
             if bytes > bytes_max {
@@ -104,10 +129,6 @@ impl Store {
             }
         }
         Ok((bytes <= bytes_max).then(|| entries.into_iter().collect()))
-    }
-
-    fn overlay(&self) -> MutexGuard<'_, BTreeMap<Key, Pending>> {
-        self.overlay.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -163,10 +184,12 @@ mod tests {
         store.show(2, &two);
         store.landed(1, &one);
         assert_eq!(store.value(&key).unwrap(), None);
+        let scan =
+            |prefix: &[u8], bytes_max| store.snapshot(prefix).unwrap().entries(bytes_max).unwrap();
         let b = vec![(Key::from("b"), Value::from(1))];
-        assert_eq!(store.scan(b"", 100).unwrap(), Some(b));
-        assert_eq!(store.scan(b"", 5).unwrap(), None);
-        assert_eq!(store.scan(b"a", 100).unwrap(), Some(Vec::new()));
+        assert_eq!(scan(b"", 100), Some(b));
+        assert_eq!(scan(b"", 5), None);
+        assert_eq!(scan(b"a", 100), Some(Vec::new()));
         store.landed(2, &two);
         assert_eq!(store.value(&key).unwrap(), Some(Value::from(1)));
     }

@@ -7,10 +7,13 @@ mod service;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use backon::ExponentialBackoff;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use triumvir_protocol::ParticipantId;
 
+use crate::dial;
 use crate::frames::Envelope;
 use crate::member::Member;
 use crate::outbox::dropped;
@@ -40,7 +43,10 @@ pub(crate) struct Hub {
     member: Arc<Member>,
     commands: mpsc::Receiver<PeerCommand>,
     streams: HashMap<ParticipantId, Vec<mpsc::Sender<Envelope>>>,
-    dialed: JoinSet<ParticipantId>,
+    dialed: JoinSet<(ParticipantId, bool)>,
+    /// Peers that could not be reached, and when they are tried again. What is for them meanwhile is
+    /// lost, and the protocol repeats it.
+    unreachable: HashMap<ParticipantId, (ExponentialBackoff, Instant)>,
 }
 
 impl Hub {
@@ -55,6 +61,7 @@ impl Hub {
             commands,
             streams: HashMap::new(),
             dialed: JoinSet::new(),
+            unreachable: HashMap::new(),
         }
     }
 
@@ -68,7 +75,10 @@ impl Hub {
                     Some(PeerCommand::Ended(peer, stream)) => self.ended(peer, &stream),
                     None => return,
                 },
-                Some(Ok(peer)) = self.dialed.join_next() => self.prune(peer),
+                Some(Ok((peer, reached))) = self.dialed.join_next() => {
+                    self.hold_off(peer, reached);
+                    self.prune(peer);
+                }
             }
         }
     }
@@ -79,7 +89,15 @@ impl Hub {
             .streams
             .get(&peer)
             .and_then(|streams| streams.last().cloned());
-        let stream = newest.unwrap_or_else(|| self.dial(peer));
+        let held = self
+            .unreachable
+            .get(&peer)
+            .is_some_and(|held| Instant::now() < held.1);
+        let stream = match newest {
+            Some(stream) => stream,
+            None if held => return dropped("unreachable-peer"),
+            None => self.dial(peer),
+        };
         if stream.try_send(envelope).is_err() {
             // Full: the peer does not read. The next message opens another stream.
             dropped("peer");
@@ -100,14 +118,30 @@ impl Hub {
         let (member, own) = (self.member.clone(), self.id);
         self.dialed.spawn(async move {
             let name = member.directory.name(peer);
-            match outgoing::exchange(&member, own, peer, waiting).await {
+            let exchange = outgoing::exchange(&member, own, peer, waiting).await;
+            match &exchange {
                 Ok(()) => tracing::debug!(peer = name, "exchange closed"),
                 Err(error) => tracing::warn!(peer = name, %error, "no exchange with the peer"),
             }
-            peer
+            (peer, exchange.is_ok())
         });
         self.streams.entry(peer).or_default().push(queue.clone());
         queue
+    }
+
+    /// A peer that was not reached is left alone for a while.
+    fn hold_off(&mut self, peer: ParticipantId, reached: bool) {
+        if reached {
+            self.unreachable.remove(&peer);
+            return;
+        }
+        let network = &self.member.config.network;
+        let fresh = || {
+            let pauses = dial::pauses(network.reconnect_min, network.reconnect_max);
+            (pauses, Instant::now())
+        };
+        let (pauses, until) = self.unreachable.entry(peer).or_insert_with(fresh);
+        *until = Instant::now() + pauses.next().unwrap_or(network.reconnect_max);
     }
 
     fn opened(&mut self, peer: ParticipantId, stream: mpsc::Sender<Envelope>) {

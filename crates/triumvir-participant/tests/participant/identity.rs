@@ -73,7 +73,10 @@ async fn an_empty_folder_gets_a_known_name_only_by_the_operators_word() {
     assert_ne!(fake.session("orders").await, id);
     node.stop().await;
     // The folder that was declared lost is not taken any more.
-    let old = support_config(data.path(), &fake);
+    let old = Config {
+        data: data.path().to_owned(),
+        ..config
+    };
     let RunError::Refused(failure) = Node::start(old).await.end().await else {
         panic!()
     };

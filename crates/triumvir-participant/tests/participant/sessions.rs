@@ -164,11 +164,13 @@ async fn a_read_voter_keeps_its_locks_until_the_outcome_and_its_vote_until_the_h
     ));
     assert_eq!(node.locks().await, [("a".to_owned(), false)]);
     say(Request::Abort);
+    node.unlocked().await;
+    // The vote stands still.
+    say(job.can_commit(id));
     assert!(matches!(
         fake.answer(id, job.txn).await,
         Answer::Read { .. }
     ));
-    node.unlocked().await;
 
     let horizon = Horizon(job.txn);
     fake.tell_horizon(id, horizon);

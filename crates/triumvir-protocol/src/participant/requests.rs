@@ -48,8 +48,8 @@ impl Participant {
             }
             if let Some(doubt) = self.doubts.get_mut(&txn) {
                 doubt.heard = true;
-                if epoch > self.epoch || matches!(request, Request::Fence { .. }) {
-                    doubt.idle = 0;
+                if epoch > self.epoch {
+                    doubt.idle = 0; // A majority made it a leader a moment ago.
                 }
             }
             self.on_epoch(epoch);

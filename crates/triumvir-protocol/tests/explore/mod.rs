@@ -8,7 +8,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use heal::{Remedy, checked};
 use rng::Rng;
-use triumvir_protocol::{Mode, Outcome, ParticipantId, ReplicaId, Reply, Rules, TxnId, Value};
+use triumvir_protocol::{
+    Incarnation, Mode, Outcome, ParticipantId, ReplicaId, Reply, Rules, TxnId, Value, Work,
+};
 
 use crate::world::{Ask, Plan, World};
 
@@ -66,17 +68,25 @@ fn build(rng: &mut Rng, rules: Rules) -> World {
             Mode::ThreePhase
         }
     };
-    let list = |ids: &[ParticipantId]| ids.iter().map(|id| (*id, None)).collect::<Vec<_>>();
     let (one, other): (&[_], Option<&[_]>) = match rng.below(8) {
         0 => (&all, Some(&all)),
         1 => (&all[..all.len() - 1], Some(&all[1..])),
         2 => (&all[..1], Some(&all[1..])),
         _ => (&all, None),
     };
-    let first = mode(rng);
+    // Work done before, a payload that contents share, or one of its own.
+    let (first, second) = (mode(rng), mode(rng));
+    let work = match rng.below(8) {
+        0 => Some(Work::Done {
+            incarnation: Incarnation(1),
+            operations: 1,
+        }),
+        1..4 if first != second => Some(Work::Payload((*b"shared").into())),
+        _ => None,
+    };
+    let list = |ids: &[ParticipantId]| ids.iter().map(|id| (*id, work.clone())).collect::<Vec<_>>();
     world.content(first, &list(one));
     if let Some(other) = other {
-        let second = mode(rng);
         world.content(second, &list(other));
     }
     for node in world.nodes.values_mut() {
@@ -86,6 +96,12 @@ fn build(rng: &mut Rng, rules: Rules) -> World {
             _ => Plan::Yes,
         };
     }
+    if matches!(work, Some(Work::Done { .. })) {
+        for id in all {
+            world.operate(id, TxnId::from_u128(1));
+        }
+    }
+    world.peers_tell = rng.chance(2);
     world.elect(ReplicaId(1));
     for id in 1..=3 {
         world.apply(ReplicaId(id));
@@ -126,6 +142,7 @@ fn step(world: &mut World, rng: &mut Rng) {
             }
         }
         93..98 => client(world, rng, &replicas),
+        98 if rng.chance(2) => drop(world.operate(node, TxnId::from_u128(1))),
         98 => world.propose_horizon(replica, TxnId::from_u128(1 + rng.below(2) as u128)),
         _ => {}
     }

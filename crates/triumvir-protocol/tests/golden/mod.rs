@@ -54,6 +54,11 @@ fn transcripts_are_what_they_were() {
     for path in files {
         let old = std::fs::read_to_string(&path).expect("readable");
         let new = replay(&old);
+        let wrong = new.lines().find(|line| {
+            let line = line.trim_start();
+            line.starts_with("WRONG") || line.starts_with("VIOLATION")
+        });
+        differing.extend(wrong.map(|line| format!("{}: {line}", path.display())));
         if old == new {
             continue;
         }

@@ -78,6 +78,8 @@ pub(crate) struct World {
     pub(crate) past: Chronicle,
     pub(crate) trace: Vec<String>,
     pub(crate) alarms: usize,
+    /// Whether participants' frames carry their horizon, too.
+    pub(crate) peers_tell: bool,
     /// Words and replies since the last check.
     said: Vec<(ParticipantId, TxnId, Digest, Answer)>,
     told: Vec<(TxnId, Option<Digest>, Reply)>,
@@ -101,12 +103,14 @@ impl World {
             past: Chronicle::default(),
             trace: Vec::new(),
             alarms: 0,
+            peers_tell: true,
             said: Vec::new(),
             told: Vec::new(),
         }
     }
 
-    /// Makes a content known: `parts` with their work, or with a payload of its own.
+    /// Makes a content known: `parts` with their work, or with a payload of its own. Returns its
+    /// index.
     pub(crate) fn content(&mut self, mode: Mode, parts: &[(ParticipantId, Option<Work>)]) -> usize {
         let letter = char::from(b'a' + u8::try_from(self.contents.len()).expect("few contents"));
         let work: BTreeMap<_, _> = parts

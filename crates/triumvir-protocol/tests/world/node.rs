@@ -178,9 +178,6 @@ impl World {
         }
         for (txn, action) in out.actions {
             let node = self.node(id);
-            if matches!(action, Action::Prepare { .. }) {
-                node.locked.insert(txn);
-            }
             node.jobs.push_back((txn, action.clone()));
             self.say(format!("  {id} is to {}", self.action(txn, &action)));
         }
@@ -210,13 +207,18 @@ impl World {
             Target::Coordinator(replica) => vec![Party::Replica(replica)],
             Target::Peer(peer) => vec![Party::Node(peer)],
         };
+        let horizon = if self.peers_tell {
+            self.nodes[&id].horizon
+        } else {
+            Horizon::default()
+        };
         for to in to {
             self.post(Envelope {
                 from: Party::Node(id),
                 to,
                 txn,
                 digest,
-                horizon: self.nodes[&id].horizon,
+                horizon,
                 body: body.clone(),
             });
         }
@@ -236,6 +238,7 @@ impl World {
         match action {
             Action::Prepare { .. } => {
                 let results = results.as_bytes().into();
+                node.locked.insert(txn);
                 let result = match node.plan {
                     Plan::Yes => PrepareResult::Yes { results },
                     Plan::Read => PrepareResult::Read { results },
