@@ -1,8 +1,10 @@
-//! The built binary, as a user meets it: what it prints, where, and how it ends. No cluster runs
-//! here; tests of a running one are in the workspace's own test crate.
+//! The built binary, as a user meets it: what it prints, where, and how it ends. Here without a
+//! cluster; with one, in `cli/running.rs`.
 
 #[path = "cli/binary.rs"]
 mod binary;
+#[path = "cli/running.rs"]
+mod running;
 
 use binary::{Ran, triumvir};
 

@@ -80,7 +80,8 @@ pub(crate) struct World {
     pub(crate) alarms: usize,
     /// Whether participants' frames carry their horizon, too.
     pub(crate) peers_tell: bool,
-    /// Words and replies since the last check.
+    violation: Option<Violation>,
+    /// Words and replies since the last step.
     said: Vec<(ParticipantId, TxnId, Digest, Answer)>,
     told: Vec<(TxnId, Option<Digest>, Reply)>,
 }
@@ -104,6 +105,7 @@ impl World {
             trace: Vec::new(),
             alarms: 0,
             peers_tell: true,
+            violation: None,
             said: Vec::new(),
             told: Vec::new(),
         }
@@ -168,8 +170,13 @@ impl World {
         self.say(line);
     }
 
-    /// The moment's view, checked against all that was; clears what was said since the last.
+    /// The first property that did not hold since the last call.
     pub(crate) fn check(&mut self) -> Result<(), Violation> {
+        self.violation.take().map_or(Ok(()), Err)
+    }
+
+    /// Checks the moment's view against all that was; every step ends with it.
+    fn observe(&mut self) {
         let told = std::mem::take(&mut self.told);
         let said = std::mem::take(&mut self.said);
         for content in &self.contents {
@@ -198,7 +205,8 @@ impl World {
                 })
                 .collect(),
         };
-        invariants::check(&mut self.past, &view)
+        let verdict = invariants::check(&mut self.past, &view);
+        self.violation = self.violation.take().or(verdict.err());
     }
 
     /// A caller has heard.

@@ -188,6 +188,7 @@ impl World {
             self.alarms += 1;
             self.say(format!("  {id} ALARM {alarm:?} {}", self.txn(txn)));
         }
+        self.observe();
     }
 
     fn send_from_node(
@@ -287,6 +288,7 @@ impl World {
         node.jobs.clear();
         self.timers
             .retain(|timer| !matches!(timer, Timer::Participant(own, ..) if *own == id));
+        self.observe();
     }
 
     pub(crate) fn restart(&mut self, id: ParticipantId) {

@@ -183,6 +183,7 @@ impl World {
                 let state = &replica.coordinator;
                 if let Some(request) = Conductor::evidence(state, rules, txn, digest) {
                     self.send_from_replica(to, Party::Node(from), (txn, digest), request);
+                    self.observe();
                 }
             }
             (Body::Request(..), _) => unreachable!("nobody asks a replica like that"),
@@ -227,6 +228,7 @@ impl World {
         for (txn, timer) in out.timers {
             self.timers.insert(Timer::Conductor(id, txn, timer));
         }
+        self.observe();
     }
 
     /// A timer that is set goes off.

@@ -2,12 +2,10 @@
 //! the built binary. Proves what the exit statuses say of a transaction, and that JSON can be relied
 //! on. Faults are the workspace's own test crate's.
 
-#[path = "cli/binary.rs"]
-mod binary;
-
-use binary::{Ran, triumvir};
 use serde_json::{Value, json};
 use triumvir_testkit::{Cluster, ClusterConfig};
+
+use crate::binary::{Ran, triumvir};
 
 const JSON: [&str; 2] = ["--output", "json"];
 
@@ -47,8 +45,8 @@ async fn commands_say_what_became_of_transactions() {
     };
     let txn = committed(&shell);
     refused(&shell);
-    over(&shell, &txn);
     looked_at(&shell, &txn);
+    over(&shell, &txn);
 }
 
 /// A commit and what it left; its id is returned.
