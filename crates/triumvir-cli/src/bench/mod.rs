@@ -31,9 +31,9 @@ use report::{Report, Round};
 use target::Target;
 
 pub(crate) const HELP: &str = "\
-Each client has one transaction under way, which puts one key at each participant, and begins the next
-when it is over. Latencies are the clients'; phases and forced writes come from the metrics of the
-processes that serve them, processor time from /proc.
+Each client has one transaction under way, which puts one key at each participant, and
+begins the next when it is over. Latencies are the clients'; phases and forced writes come
+from the metrics of the processes that serve them, processor time from /proc.
 
 Examples:
   triumvir bench --local --participants 2 --clients 1,16,64,256

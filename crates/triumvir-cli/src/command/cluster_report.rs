@@ -283,7 +283,9 @@ fn participants(
         last_seen_millis: seen.get(&participant.participant).copied(),
         replaced: participant.replaced,
     };
-    participants.map(view).collect()
+    let mut views: Vec<_> = participants.map(view).collect();
+    views.sort_by(|left, right| (left.replaced, &left.name).cmp(&(right.replaced, &right.name)));
+    views
 }
 
 #[cfg(test)]

@@ -256,9 +256,10 @@ async fn address(client: &Client, name: &str) -> Result<String, Failure> {
     match live().find(|participant| participant.name == name) {
         Some(participant) => Ok(participant.address.clone()),
         None => {
-            let names: Vec<_> = live()
+            let mut names: Vec<_> = live()
                 .map(|participant| participant.name.as_str())
                 .collect();
+            names.sort_unstable();
             let message = format!("no participant is called {name}");
             let next = format!("participants that exist: {}", names.join(", "));
             Err(Failure::coded(Exit::Refused, Code::UnknownParticipant, message).next(next))

@@ -41,10 +41,11 @@ use replay::Replayed;
 use report::{Latency, Report};
 
 pub(crate) const HELP: &str = "\
-The shipped orders are 7,000 purchases at the CD shop CDNOW in January 1997, from the data set that
-Peter Fader and Bruce Hardie published for research. One transaction per purchase puts the order into
-`orders`, takes its pieces from the stock in `inventory`, never below 0, and adds its amount to the
-customer's balance in `payments`. Exit status 0 only if the audit holds.
+The shipped orders are 7,000 purchases at the CD shop CDNOW in January 1997, from the
+data set that Peter Fader and Bruce Hardie published for research. One transaction per
+purchase puts the order into `orders`, takes its pieces from the stock in `inventory`,
+never below 0, and adds its amount to the customer's balance in `payments`. Exit status
+0 only if the audit holds.
 
 Examples:
   triumvir demo

@@ -16,6 +16,14 @@ pub(super) struct Round {
     accepts: Option<BTreeSet<ParticipantId>>,
 }
 
+impl Round {
+    /// Every peer that promised has accepted, and so have we.
+    fn is_unanimous(&self) -> bool {
+        let accepts = self.accepts.as_ref();
+        accepts.is_some_and(|accepts| self.promises.is_subset(accepts))
+    }
+}
+
 impl Participant {
     /// T2: a prepared branch has no outcome, and a poll has reached every listed participant. It
     /// starts a round with a ballot of its own, above every one that it has seen.
@@ -28,6 +36,9 @@ impl Participant {
         }
         out.timer(txn, ParticipantTimer::Fence);
         let doubt = self.doubts.entry(txn).or_default();
+        if doubt.round.as_ref().is_some_and(Round::is_unanimous) {
+            return self.advance_round(txn, out);
+        }
         let id = self.id;
         let others = || {
             terms
@@ -200,14 +211,11 @@ impl Participant {
                 out.ask(peer, txn, terms.digest, Request::Accept { ballot, value });
             }
             if self.rules.abort_on_promises() {
-                return self.spread(txn, &terms, Value::Abort, out);
+                self.spread(txn, &terms, Value::Abort, out);
             }
-        }
-        let round = self.doubts[&txn].round.as_ref().expect("it is under way");
-        let accepts = round.accepts.as_ref().expect("it was just set");
-        // Alone among READ voters, the acceptance counts once it is durable: it is in this call's
-        // force, and the outcome is told only after that.
-        if round.promises.is_subset(accepts) {
+            // Alone among READ voters, our own acceptance decides, once it is durable: a resource may
+            // carry out an action before this call's force. The next T2 goes on.
+        } else if round.is_unanimous() {
             self.spread(txn, &terms, Value::Abort, out);
         }
     }
