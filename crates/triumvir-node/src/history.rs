@@ -68,6 +68,16 @@ pub(crate) struct Entry {
     pub(crate) recorded: Option<Instant>,
 }
 
+impl Entry {
+    /// The durable NO that aborted this content, which needs no record.
+    pub(crate) fn refusal(&self) -> Option<&AbortCause> {
+        match &self.outcome {
+            Some((_, Some(cause @ AbortCause::No(..)))) => Some(cause),
+            _ => None,
+        }
+    }
+}
+
 /// The last so many transactions.
 #[derive(Debug)]
 pub(crate) struct History {
@@ -89,12 +99,18 @@ impl History {
         self.entries.get(&txn)
     }
 
-    /// The content of `txn` is known.
-    pub(crate) fn learn(&mut self, txn: TxnId, terms: &Terms) {
+    /// The log holds `txn` with this content: what was known of another one is void.
+    pub(crate) fn learn_recorded(&mut self, txn: TxnId, terms: &Terms) {
         let entry = self.entry(txn);
         if entry.digest.is_some_and(|known| known != terms.digest) {
             *entry = Entry::default();
         }
+        self.learn(txn, terms);
+    }
+
+    /// Someone has come with the content of `txn`. It counts unless another one is known.
+    pub(crate) fn learn(&mut self, txn: TxnId, terms: &Terms) {
+        let entry = self.entry(txn);
         if entry.digest.is_none() {
             entry.digest = Some(terms.digest);
             entry.mode = Some(terms.mode);
@@ -184,6 +200,21 @@ mod tests {
         }
         assert!(history.get(txn(1)).is_none());
         assert!(history.get(txn(2)).is_some() && history.get(txn(3)).is_some());
+    }
+
+    #[test]
+    fn refused_content_changes_nothing_and_recorded_content_replaces() {
+        let mut history = History::new(1);
+        let terms = |digest, list: &[u32]| {
+            let list = list.iter().copied().map(ParticipantId);
+            Terms::from_parts(Mode::ThreePhase, Digest([digest; 32]), list).unwrap()
+        };
+        let txn = TxnId::from_u128(1);
+        history.learn(txn, &terms(1, &[1, 2]));
+        history.learn(txn, &terms(2, &[3]));
+        assert_eq!(history.get(txn).unwrap().branches.len(), 2);
+        history.learn_recorded(txn, &terms(2, &[3]));
+        assert_eq!(history.get(txn).unwrap().branches.len(), 1);
     }
 
     #[test]

@@ -69,7 +69,7 @@ impl Owner {
                 if let Standing::Open(open) = self.coordinator.standing(txn)
                     && self.role.epoch().is_some()
                 {
-                    self.history.learn(txn, &open.terms);
+                    self.history.learn_recorded(txn, &open.terms);
                 }
                 self.conduct(|conductor, coordinator, out| {
                     conductor.on_applied(coordinator, txn, out);

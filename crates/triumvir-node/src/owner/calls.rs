@@ -99,16 +99,12 @@ impl Owner {
     }
 
     fn on_outcome(&mut self, txn: TxnId, decide: bool, reply: oneshot::Sender<Answered>) {
-        // What the applied log says is over, is over everywhere: any replica may say it.
-        if let Standing::Ended(ended) = self.coordinator.standing(txn) {
-            let _ = reply.send(Answered::Ended(*ended));
+        let Some(reply) = self.answer_what_is_over(txn, reply) else {
             return;
-        }
-        if self.role.epoch().is_none() {
-            return;
-        }
-        if !self.admits() {
-            let _ = reply.send(Answered::Reply(Reply::Busy));
+        };
+        let refused = self.history.get(txn).and_then(|entry| entry.refusal());
+        if let Some(cause) = refused.filter(|_| !decide && !self.is_under_way(txn)) {
+            let _ = reply.send(Answered::Reply(Reply::Aborted(cause.clone())));
             return;
         }
         let caller = self.callers.enter(txn, reply);
@@ -117,14 +113,38 @@ impl Owner {
         });
     }
 
-    fn on_abort(&mut self, txn: TxnId, reply: oneshot::Sender<Answered>) {
-        if self.role.epoch().is_none() {
-            return;
+    /// Answers where no conductor is needed, or none can be had; else gives the caller back.
+    fn answer_what_is_over(
+        &self,
+        txn: TxnId,
+        reply: oneshot::Sender<Answered>,
+    ) -> Option<oneshot::Sender<Answered>> {
+        // What the applied log says is over, is over everywhere: any replica may say it.
+        if let Standing::Ended(ended) = self.coordinator.standing(txn) {
+            let _ = reply.send(Answered::Ended(*ended));
+            return None;
         }
+        // Dropping the caller says that this replica does not lead.
+        self.role.epoch()?;
         if !self.admits() {
             let _ = reply.send(Answered::Reply(Reply::Busy));
-            return;
+            return None;
         }
+        Some(reply)
+    }
+
+    /// The log has a record of `txn`, or this leader works at it.
+    fn is_under_way(&self, txn: TxnId) -> bool {
+        let Role::Leading(leading) = &self.role else {
+            return false;
+        };
+        self.coordinator.standing(txn) != Standing::Absent || leading.conductor.phase(txn).is_some()
+    }
+
+    fn on_abort(&mut self, txn: TxnId, reply: oneshot::Sender<Answered>) {
+        let Some(reply) = self.answer_what_is_over(txn, reply) else {
+            return;
+        };
         let caller = self.callers.enter(txn, reply);
         self.conduct(|conductor, coordinator, out| {
             conductor.handle_abort(coordinator, caller, txn, out);

@@ -52,7 +52,7 @@ impl Owner {
         if let Standing::Open(open) = self.coordinator.standing(txn)
             && self.history.get(txn).is_none()
         {
-            self.history.learn(txn, &open.terms);
+            self.history.learn_recorded(txn, &open.terms);
         }
         let entry = self.history.happened(txn, &milestone);
         match milestone {

@@ -45,10 +45,7 @@ impl Owner {
         let Role::Leading(leading) = &self.role else {
             return None;
         };
-        let mut flights = leading.conductor.flights();
-        flights
-            .find(|(flying, ..)| *flying == txn)
-            .map(|(.., phase)| phase)
+        leading.conductor.phase(txn)
     }
 
     /// What stands for `txn`: the log's word on what is over, else the conductor's, else the log's.

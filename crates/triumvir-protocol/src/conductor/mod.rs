@@ -94,6 +94,11 @@ impl Conductor {
             .map(|(txn, flight)| (*txn, flight.terms.digest, flight.public_phase()))
     }
 
+    /// How far `txn` has come, if it is under way.
+    pub fn phase(&self, txn: TxnId) -> Option<Phase> {
+        self.flights.get(&txn).map(Flight::public_phase)
+    }
+
     /// How many transactions are not yet decided.
     pub fn undecided(&self) -> usize {
         self.undecided
@@ -435,6 +440,8 @@ impl Conductor {
             out.reply(caller, txn, reply.clone());
         }
         if let Some(mut flight) = self.remove(txn) {
+            // One that has ended in commit only waited for results.
+            flight.give_results(txn, out);
             flight.reply_all(txn, &reply, out);
         }
     }

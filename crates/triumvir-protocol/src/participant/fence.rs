@@ -181,6 +181,10 @@ impl Participant {
         let Some(round) = &mut doubt.round else {
             return;
         };
+        if round.is_unanimous() {
+            // Chosen, whatever was promised since.
+            return self.spread(txn, &terms, Value::Abort, out);
+        }
         let ballot = round.ballot;
         if promised > ballot {
             doubt.round = None;
@@ -215,8 +219,6 @@ impl Participant {
             }
             // Alone among READ voters, our own acceptance decides, once it is durable: a resource may
             // carry out an action before this call's force. The next T2 goes on.
-        } else if round.is_unanimous() {
-            self.spread(txn, &terms, Value::Abort, out);
         }
     }
 

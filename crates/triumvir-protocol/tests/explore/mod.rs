@@ -229,7 +229,7 @@ fn sweep(seeds: std::ops::Range<u64>, steps: usize) -> Reached {
 
 #[test]
 fn short_executions_hold_and_heal() {
-    let reached = sweep(0..3_000, 80);
+    let reached = sweep(0..4_000, 80);
     assert!(
         reached.committed > 300 && reached.aborted > 300,
         "{reached:?}"

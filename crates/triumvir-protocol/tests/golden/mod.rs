@@ -7,7 +7,7 @@ mod stage;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use stage::Stage;
+pub(crate) use stage::Stage;
 
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/testdata")

@@ -1,6 +1,6 @@
 //! The command language. Each command is one line; what it prints is the world's trace.
 //!
-//! `world N` · `content three|two pI[=done:INCARNATION:OPERATIONS].. ` · `plan pI yes|read|no` ·
+//! `world N` · `content three|two pI[=done:INCARNATION:OPERATIONS|=text:TEXT].. ` · `plan pI yes|read|no` ·
 //! `commit|outcome|decide|abort nI tK[letter]` · `operate pI tK` · `deliver|again|drop [text]` ·
 //! `work [pI]` · `append|lose [text]` · `apply nI|all` · `talk` (deliver and work until all is quiet) ·
 //! `run` (append and apply, too) · `cut|mend party` · `timer party Name tK` · `elect|depose nI` ·
@@ -16,7 +16,8 @@ use triumvir_protocol::{
 use crate::world::{Ask, Party, Plan, Timer, World};
 
 #[derive(Default)]
-pub(super) struct Stage {
+pub(crate) struct Stage {
+    rules: Rules,
     world: Option<World>,
     cut: BTreeSet<Party>,
     printed: Vec<String>,
@@ -52,7 +53,15 @@ fn party(word: &str) -> Party {
 }
 
 impl Stage {
-    pub(super) fn printed(&mut self) -> Vec<String> {
+    #[cfg(feature = "mutants")]
+    pub(crate) fn under(rules: Rules) -> Self {
+        Self {
+            rules,
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn printed(&mut self) -> Vec<String> {
         std::mem::take(&mut self.printed)
     }
 
@@ -60,7 +69,7 @@ impl Stage {
         self.world.as_mut().expect("`world` comes first")
     }
 
-    pub(super) fn play(&mut self, line: &str) {
+    pub(crate) fn play(&mut self, line: &str) {
         let (quietly, line) = match line.strip_prefix("quietly ") {
             Some(line) => (true, line),
             None => (false, line),
@@ -93,7 +102,7 @@ impl Stage {
 
     /// A new world whose first replica leads.
     fn open(&mut self, participants: u32) {
-        let mut world = World::new(Rules::default(), 3, participants);
+        let mut world = World::new(self.rules, 3, participants);
         world.elect(ReplicaId(1));
         for id in 1..=3 {
             world.apply(ReplicaId(id));
@@ -249,7 +258,10 @@ fn content(world: &mut World, mode: &str, parts: &[&str]) {
         other => panic!("no such mode: {other}"),
     };
     let part = |word: &&str| match word.split_once("=done:") {
-        None => (node(word), None),
+        None => match word.split_once("=text:") {
+            None => (node(word), None),
+            Some((id, text)) => (node(id), Some(Work::Payload(text.as_bytes().into()))),
+        },
         Some((id, done)) => {
             let (incarnation, operations) = done.split_once(':').expect("incarnation:operations");
             let work = Work::Done {

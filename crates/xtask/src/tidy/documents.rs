@@ -7,7 +7,7 @@ use super::{Findings, read};
 use crate::process::root;
 
 /// Where the stable error codes are defined.
-const CODES: &str = "crates/triumvir-wire/src/status.rs";
+const CODES: &str = "crates/triumvir-wire/src/status";
 
 pub(super) fn check(files: &[PathBuf], findings: &mut Findings) -> anyhow::Result<()> {
     check_codes(files, findings)?;
@@ -62,10 +62,11 @@ fn check_codes(files: &[PathBuf], findings: &mut Findings) -> anyhow::Result<()>
     Ok(())
 }
 
-/// Every `TV` with four digits behind it.
+/// Every `TV` with four digits behind it, tests aside.
 fn stable_codes(text: &str) -> BTreeSet<String> {
-    text.match_indices("TV")
-        .filter_map(|(at, _)| text.get(at..at + 6))
+    let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+    code.match_indices("TV")
+        .filter_map(|(at, _)| code.get(at..at + 6))
         .filter(|code| code[2..].bytes().all(|byte| byte.is_ascii_digit()))
         .map(str::to_owned)
         .collect()
