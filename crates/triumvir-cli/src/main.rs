@@ -6,6 +6,7 @@ mod cli;
 mod command;
 mod demo;
 mod exit;
+mod exporter;
 mod failure;
 mod logging;
 mod output;

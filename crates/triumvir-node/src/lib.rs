@@ -30,3 +30,4 @@ pub use error::NodeError;
 pub use initial::{InitialCluster, InitialClusterError};
 pub use run::{run, run_on};
 pub use shutdown::Shutdown;
+pub use telemetry::install as install_recorder;

@@ -27,8 +27,8 @@ const BYTES: &[f64] = &[
 
 static PROMETHEUS: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
 
-/// Installs the process's recorder, once. None: someone else has installed one.
-pub(crate) fn install() -> Option<PrometheusHandle> {
+/// Installs the process's Prometheus recorder, once. None: someone else has installed one.
+pub fn install() -> Option<PrometheusHandle> {
     PROMETHEUS.get_or_init(try_install).clone()
 }
 
@@ -148,7 +148,10 @@ pub(crate) fn decided(
     let since = |from: Option<Instant>| from.map(|from| (now - from).as_secs_f64() * 1e3);
     let total_millis = since(entry.begun);
     let (prepared_millis_ago, recorded_millis_ago) = (since(entry.prepared), since(entry.recorded));
-    if outcome == Value::Abort || total_millis.is_some_and(|total| total >= slow.as_millis() as f64)
+    // A conflict of locks is everyday life on hot keys, and the client hears of it.
+    let routine = matches!(cause, Some(AbortCause::No(_, no)) if no.is_retryable());
+    if outcome == Value::Abort && !routine
+        || total_millis.is_some_and(|total| total >= slow.as_millis() as f64)
     {
         tracing::info!(
             %txn, outcome = word, reason, cause = cause.map(tracing::field::debug),

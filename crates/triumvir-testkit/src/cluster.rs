@@ -246,9 +246,6 @@ impl Cluster {
                     .collect();
                 add(&["server", "--node-id", &id.to_string()]);
                 add(&["--initial-cluster", &members.join(",")]);
-                if let Some(address) = seat.http_address() {
-                    add(&["--http-listen", &address.to_string()]);
-                }
                 &self.config.replica_args
             }
             Who::Participant(name) => {
@@ -261,6 +258,7 @@ impl Cluster {
         };
         add(&["--cluster", &self.config.name]);
         add(&["--listen", &seat.address().to_string()]);
+        add(&["--http-listen", &seat.http_address().to_string()]);
         args.push("--data-dir".into());
         args.push(seat.folder().into());
         args.extend(extra.iter().cloned());

@@ -72,9 +72,6 @@ pub enum ClusterError {
     /// The process does not run.
     #[error("{0} does not run")]
     NotRunning(Who),
-    /// The process serves no HTTP.
-    #[error("{0} serves no HTTP")]
-    NoHttp(Who),
     /// The process runs.
     #[error("{0} runs already")]
     Running(Who),

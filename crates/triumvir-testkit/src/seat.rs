@@ -28,7 +28,7 @@ pub struct Seat {
     log: PathBuf,
     grpc: PortLease,
     /// Replicas only: a participant serves no HTTP.
-    http: Option<PortLease>,
+    http: PortLease,
     process: Option<Process>,
     /// The log's length when the process was started.
     log_from: u64,
@@ -43,9 +43,7 @@ impl Seat {
             folder: root.join(who.file_name()),
             log: root.join(format!("{}.log", who.file_name())),
             grpc: PortLease::take()?,
-            http: matches!(who, Who::Replica(_))
-                .then(PortLease::take)
-                .transpose()?,
+            http: PortLease::take()?,
             who,
             process: None,
             log_from: 0,
@@ -74,9 +72,9 @@ impl Seat {
         self.grpc.address()
     }
 
-    /// Where it serves HTTP, if it does: replicas only.
-    pub fn http_address(&self) -> Option<SocketAddr> {
-        self.http.as_ref().map(PortLease::address)
+    /// Where it serves HTTP.
+    pub fn http_address(&self) -> SocketAddr {
+        self.http.address()
     }
 
     /// The id of the process, if one runs.

@@ -37,10 +37,9 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// There is no such process, it serves no HTTP, or it did not answer.
+    /// There is no such process, or it did not answer.
     pub async fn metrics(&self, who: &Who) -> Result<Metrics, ClusterError> {
         let address = self.seat(who)?.http_address();
-        let address = address.ok_or_else(|| ClusterError::NoHttp(who.clone()))?;
         let response = http::get(address, "/metrics").await;
         let response = response.map_err(|source| ClusterError::Http {
             who: who.clone(),

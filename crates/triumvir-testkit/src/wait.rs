@@ -106,10 +106,7 @@ impl Cluster {
     async fn ready(&self) -> Result<(), String> {
         for seat in self.replicas().filter(|seat| seat.is_started()) {
             let who = seat.who();
-            let Some(address) = seat.http_address() else {
-                continue;
-            };
-            match http::get(address, "/readyz").await {
+            match http::get(seat.http_address(), "/readyz").await {
                 Ok(response) if response.status == 200 => {}
                 Ok(response) => {
                     return Err(format!("{who} says {}: {}", response.status, response.body));

@@ -53,7 +53,7 @@ impl Target {
             http: cluster
                 .seats()
                 .iter()
-                .filter_map(triumvir_testkit::Seat::http_address)
+                .map(triumvir_testkit::Seat::http_address)
                 .collect(),
             cluster: Some(cluster),
         })

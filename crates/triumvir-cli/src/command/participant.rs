@@ -1,5 +1,6 @@
 //! `triumvir participant kv`: a participant that keeps keys and values.
 
+use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use serde::{Deserialize, Serialize};
@@ -38,6 +39,8 @@ pub(crate) struct Kv;
 pub(crate) struct KvExtra {
     log: String,
     log_format: LogFormat,
+    /// Where metrics are served by HTTP; absent: nowhere.
+    http_listen: Option<SocketAddr>,
     kv: KvConfig,
 }
 
@@ -47,6 +50,7 @@ impl Default for KvExtra {
         Self {
             log,
             log_format,
+            http_listen: None,
             kv: KvConfig::default(),
         }
     }
@@ -69,6 +73,7 @@ const KEYS: &[Key] = &[
     key("coordinators", Kind::List, "LIST", "Every coordinator replica, HOST:PORT with commas between them"),
     key("data", Kind::Path, "FOLDER", "The data folder [default: triumvir-data/NAME]").alias("data-dir"),
     key("listen", Kind::Listen, "IP:PORT", "Where other participants and readers are served. Port 0 is any free one; behind a fixed one its peers find it after a restart even without coordinators"),
+    key("http_listen", Kind::Listen, "IP:PORT", "Where metrics and health are served by HTTP [default: nowhere]"),
     key("advertise", Kind::Text, "HOST:PORT", "Where others reach it [default: as it listens]"),
     key("peer_addresses", Kind::Map, "LIST", "NAME=HOST:PORT,… in place of what the cluster says").alias("peer-address"),
     key("replace_lost_disk", Kind::Switch, "BOOL", "The folder known under this name is lost for good: take the name under a new id"),
@@ -119,6 +124,9 @@ pub(crate) async fn run(settings: &Settings<Kv>, output: &Output) -> anyhow::Res
     }
     .install()?;
     let mut signals = Signals::new()?;
+    if let Some(address) = extra.http_listen {
+        crate::exporter::serve(address).await?;
+    }
     let folder = DataFolder::open(&config).map_err(start_failure)?;
     let store = KvResource::new(&folder, extra.kv);
     let reads = store.service();

@@ -143,11 +143,10 @@ async fn start(args: &Args, output: &Output) -> anyhow::Result<Cluster> {
     let cluster = Cluster::start(config).await?;
     let mut table = output.table(["process", "grpc", "http", "pid"]);
     for seat in cluster.seats() {
-        let http = seat.http_address().map(|address| address.to_string());
         table.add_row([
             seat.who().to_string(),
             seat.address().to_string(),
-            http.unwrap_or_default(),
+            seat.http_address().to_string(),
             seat.pid().map(|pid| pid.to_string()).unwrap_or_default(),
         ]);
     }

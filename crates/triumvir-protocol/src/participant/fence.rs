@@ -165,6 +165,8 @@ impl Participant {
         let outcome = match answer {
             Answer::Decided | Answer::Committed { .. } => Value::Commit,
             Answer::No { .. } | Answer::Aborted => Value::Abort,
+            // Over, either way; there is nothing to undo.
+            Answer::Forgotten { horizon } if horizon.covers(txn) => Value::Abort,
             _ => return,
         };
         let source = Source::Peer(from);

@@ -1,7 +1,7 @@
 //! The end of an execution: faults stop, and under one of the conditions of docs/protocol.md,
 //! "Guarantees", everything must be decided.
 
-use triumvir_protocol::{BranchState, Mode, ReplicaId, Terms};
+use triumvir_protocol::{BranchState, Mode, ParticipantId, ReplicaId, Terms, TxnId};
 
 use super::rng::Rng;
 use crate::world::{Ask, Party, World};
@@ -117,19 +117,30 @@ fn quiet(world: &mut World, remedy: Remedy) -> Result<(), String> {
 }
 
 fn is_decided(world: &World, remedy: Remedy) -> bool {
-    let live = |terms: &Terms, state: &BranchState| match remedy {
-        Remedy::Leader => true,
-        // Two-phase participants wait; where all have only read, there is nothing to find out.
-        _ => terms.mode == Mode::ThreePhase && !matches!(state, BranchState::Read { .. }),
+    let knows = |id: &ParticipantId, txn: TxnId| {
+        let state = world.nodes[id]
+            .branches()
+            .get(&txn)
+            .map(|branch| &branch.state);
+        !matches!(
+            state,
+            Some(BranchState::Prepared { .. } | BranchState::Read { .. })
+        )
+    };
+    let must_end = |txn: TxnId, terms: &Terms, state: &BranchState| match (remedy, state) {
+        (Remedy::Leader, _) => true,
+        // A READ voter is released by whoever knows an outcome; where all have only read, nobody does.
+        (_, BranchState::Read { .. }) => terms.participants.iter().any(|id| knows(id, txn)),
+        // Two-phase participants wait for a coordinator.
+        _ => terms.mode == Mode::ThreePhase,
     };
     let waiting = world
         .nodes
         .values()
-        .flat_map(|node| node.branches().values())
-        .any(|branch| {
-            branch
-                .live()
-                .is_some_and(|(terms, _)| live(terms, &branch.state))
+        .flat_map(|node| node.branches())
+        .any(|(txn, branch)| {
+            let live = branch.live();
+            live.is_some_and(|(terms, _)| must_end(*txn, terms, &branch.state))
         });
     let open = world.replicas.values().any(|replica| {
         let flights = replica
