@@ -10,21 +10,13 @@ use triumvir_wire::v1::State;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_killed_between_votes_and_record_aborts_nothing() -> anyhow::Result<()> {
     let mut system = System::start().await?;
-    let (leader, followers) = system.roles().await?;
-    for follower in &followers {
-        system.cluster.pause(follower)?;
-    }
-    let pending = system.begin(Mode::ThreePhase);
-    system.wait_proposed(pending.txn).await?;
-    system.cluster.kill(&leader).await?;
-    for follower in &followers {
-        system.cluster.resume(follower)?;
-    }
+    let held = system.hold_at_proposal(Mode::ThreePhase).await?;
+    system.cluster.kill(&held.leader).await?;
+    system.release(&held)?;
 
-    let committed = pending.answer.await??;
-    assert_eq!(committed.txn, pending.txn);
+    let committed = system.repeat(held).await?;
     system.wait_unlocked().await?;
-    assert!(system.is_applied(pending.txn).await?);
+    assert!(system.is_applied(committed.txn).await?);
     Ok(())
 }
 
@@ -32,24 +24,18 @@ async fn a_leader_killed_between_votes_and_record_aborts_nothing() -> anyhow::Re
 /// participant is paused after its vote, so that the first acknowledgement is the only one.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_killed_after_the_first_ack_loses_no_answer() -> anyhow::Result<()> {
+    let stock = Who::participant("stock");
     let mut system = System::start().await?;
-    let (leader, followers) = system.roles().await?;
-    for follower in &followers {
-        system.cluster.pause(follower)?;
-    }
-    let pending = system.begin(Mode::ThreePhase);
-    system.wait_proposed(pending.txn).await?;
-    system.cluster.pause(&Who::participant("stock"))?;
-    for follower in &followers {
-        system.cluster.resume(follower)?;
-    }
-    pending.answer.await??;
-    system.cluster.kill(&leader).await?;
-    system.cluster.resume(&Who::participant("stock"))?;
+    let held = system.hold_at_proposal(Mode::ThreePhase).await?;
+    system.cluster.pause(&stock)?;
+    system.release(&held)?;
+    held.answer.await??;
+    system.cluster.kill(&held.leader).await?;
+    system.cluster.resume(&stock)?;
 
     system.wait_unlocked().await?;
-    assert!(system.is_applied(pending.txn).await?);
-    let report = system.outcome(pending.txn).await?;
+    assert!(system.is_applied(held.txn).await?);
+    let report = system.outcome(held.txn).await?;
     assert!(
         matches!(report.outcome, Some(Outcome::Committed)),
         "{report:?}"
@@ -62,29 +48,24 @@ async fn a_leader_killed_after_the_first_ack_loses_no_answer() -> anyhow::Result
 #[tokio::test(flavor = "multi_thread")]
 async fn prepared_participants_finish_without_any_coordinator() -> anyhow::Result<()> {
     let mut system = System::start().await?;
-    let (leader, followers) = system.roles().await?;
-    for follower in &followers {
-        system.cluster.pause(follower)?;
-    }
-    let pending = system.begin(Mode::ThreePhase);
-    system.wait_proposed(pending.txn).await?;
-    let all: Vec<_> = followers.into_iter().chain([leader]).collect();
+    let held = system.hold_at_proposal(Mode::ThreePhase).await?;
+    let all: Vec<_> = (1..=3).map(Who::Replica).collect();
     system.cluster.kill_all(&all).await?;
 
     system.wait_unlocked().await?;
     assert!(
-        !system.is_applied(pending.txn).await?,
+        !system.is_applied(held.txn).await?,
         "a fence round can only choose abort"
     );
     for replica in &all {
         system.cluster.restart(replica)?;
     }
-    let error = pending
+    let error = held
         .answer
         .await?
         .expect_err("it was aborted without the coordinators");
     assert!(matches!(error, CommitError::Aborted { .. }), "{error:?}");
-    assert!(!system.is_applied(pending.txn).await?);
+    assert!(!system.is_applied(held.txn).await?);
     Ok(())
 }
 
@@ -93,20 +74,15 @@ async fn prepared_participants_finish_without_any_coordinator() -> anyhow::Resul
 #[tokio::test(flavor = "multi_thread")]
 async fn two_phase_participants_wait_for_the_coordinators() -> anyhow::Result<()> {
     let mut system = System::start().await?;
-    let (leader, followers) = system.roles().await?;
-    for follower in &followers {
-        system.cluster.pause(follower)?;
-    }
-    let pending = system.begin(Mode::TwoPhase);
-    system.wait_proposed(pending.txn).await?;
-    let all: Vec<_> = followers.into_iter().chain([leader]).collect();
+    let held = system.hold_at_proposal(Mode::TwoPhase).await?;
+    let all: Vec<_> = (1..=3).map(Who::Replica).collect();
     system.cluster.kill_all(&all).await?;
     for replica in &all {
         system.cluster.restart(replica)?;
     }
 
-    pending.answer.await??;
+    let txn = system.repeat(held).await?.txn;
     system.wait_unlocked().await?;
-    assert!(system.is_applied(pending.txn).await?);
-    system.wait_state(pending.txn, State::Ended).await
+    assert!(system.is_applied(txn).await?);
+    system.wait_state(txn, State::Ended).await
 }

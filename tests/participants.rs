@@ -9,23 +9,16 @@ use triumvir_wire::v1::State;
 /// and its locks, hears of the outcome that was decided meanwhile, and applies it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_participant_killed_after_its_vote_keeps_it() -> anyhow::Result<()> {
-    let mut system = System::start().await?;
     let stock = Who::participant("stock");
-    let (_, followers) = system.roles().await?;
-    for follower in &followers {
-        system.cluster.pause(follower)?;
-    }
-    let pending = system.begin(Mode::ThreePhase);
-    system.wait_proposed(pending.txn).await?;
+    let mut system = System::start().await?;
+    let held = system.hold_at_proposal(Mode::ThreePhase).await?;
     system.cluster.kill(&stock).await?;
-    for follower in &followers {
-        system.cluster.resume(follower)?;
-    }
+    system.release(&held)?;
     // The other participant's acknowledgement decides.
-    pending.answer.await??;
+    held.answer.await??;
     system.cluster.restart(&stock)?;
 
     system.wait_unlocked().await?;
-    assert!(system.is_applied(pending.txn).await?);
-    system.wait_state(pending.txn, State::Ended).await
+    assert!(system.is_applied(held.txn).await?);
+    system.wait_state(held.txn, State::Ended).await
 }

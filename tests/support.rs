@@ -41,18 +41,25 @@ pub struct System {
     pub client: Client,
 }
 
-/// A commit that was asked for and has not been answered.
-pub struct Pending {
+/// A transaction that is prepared everywhere, and proposed and not recorded.
+pub struct Held {
     /// The transaction.
     pub txn: TxnId,
-    /// Its answer, one day.
+    /// Its mode.
+    pub mode: Mode,
+    /// The only one that knows of the proposal.
+    pub leader: Who,
+    /// Paused.
+    pub followers: Vec<Who>,
+    /// The leader's answer, one day.
     pub answer: JoinHandle<Result<Committed, CommitError>>,
 }
 
 impl System {
     /// Three replicas and the [`PARTICIPANTS`], ready.
     pub async fn start() -> anyhow::Result<Self> {
-        let config = ClusterConfig::new(binary()).with_participants(PARTICIPANTS);
+        let mut config = ClusterConfig::new(binary()).with_participants(PARTICIPANTS);
+        config.deadline = CALL_TIMEOUT;
         let cluster = Cluster::start(config).await?;
         let addresses = cluster
             .coordinators()
@@ -76,29 +83,45 @@ impl System {
         Ok((leader.clone(), followers.collect()))
     }
 
-    /// Asks to commit an order at both participants and does not wait.
-    pub fn begin(&self, mode: Mode) -> Pending {
-        let txn = draw_txn();
-        let order = self.order(txn, mode);
-        Pending {
-            txn,
-            answer: tokio::spawn(order.commit()),
+    /// Pauses both followers, asks to commit an order at both participants, and waits until the
+    /// leader has every vote and has proposed the record, which nobody can replicate.
+    pub async fn hold_at_proposal(&mut self, mode: Mode) -> anyhow::Result<Held> {
+        let (leader, followers) = self.roles().await?;
+        // Through the leader alone: a paused follower would keep the call until it is found silent.
+        let address = self.cluster.seat(&leader)?.address().to_string();
+        let client = Client::builder()
+            .coordinators([address])
+            .timeout(CALL_TIMEOUT)
+            .build()?;
+        // Opens the connection, so that the leader's lease is not spent on it.
+        client.list(false, 1, None).await?;
+        for follower in &followers {
+            self.cluster.pause(follower)?;
         }
+        let txn = draw_txn();
+        let answer = tokio::spawn(order(&client, txn, mode).commit());
+        self.wait_state(txn, State::Proposed).await?;
+        Ok(Held {
+            txn,
+            mode,
+            leader,
+            followers,
+            answer,
+        })
     }
 
-    /// The one transaction of these tests, so that it can be repeated with the same content.
-    pub fn order(&self, txn: TxnId, mode: Mode) -> triumvir_client::Transaction {
-        self.client
-            .transaction()
-            .id(txn)
-            .mode(mode)
-            .at(PARTICIPANTS[0], put(txn.to_string(), "one book"))
-            .at(PARTICIPANTS[1], add("book", 1))
+    /// Lets the followers of a held transaction go on.
+    pub fn release(&mut self, held: &Held) -> anyhow::Result<()> {
+        for follower in &held.followers {
+            self.cluster.resume(follower)?;
+        }
+        Ok(())
     }
 
-    /// Waits until the leader has every vote and has proposed the record.
-    pub async fn wait_proposed(&mut self, txn: TxnId) -> anyhow::Result<()> {
-        self.wait_state(txn, State::Proposed).await
+    /// What a client does whose server is gone: it asks once more with the same id and content.
+    pub async fn repeat(&self, held: Held) -> Result<Committed, CommitError> {
+        held.answer.abort();
+        order(&self.client, held.txn, held.mode).commit().await
     }
 
     /// Waits until the cluster says that `txn` is in `state`.
@@ -162,4 +185,14 @@ impl System {
         let address = self.cluster.seat(&Who::participant(participant))?.address();
         Ok(self.client.kv(address.to_string())?)
     }
+}
+
+/// The one transaction of these tests, so that it can be repeated with the same content.
+fn order(client: &Client, txn: TxnId, mode: Mode) -> triumvir_client::Transaction {
+    client
+        .transaction()
+        .id(txn)
+        .mode(mode)
+        .at(PARTICIPANTS[0], put(txn.to_string(), "one book"))
+        .at(PARTICIPANTS[1], add("book", 1))
 }

@@ -1,10 +1,12 @@
 //! The end of an execution: faults stop, and under one of the conditions of docs/protocol.md,
 //! "Guarantees", everything must be decided.
 
-use triumvir_protocol::{BranchState, Mode, ParticipantId, ReplicaId, Terms, TxnId};
+use triumvir_protocol::{
+    BranchState, Mode, ParticipantId, ParticipantTimer, ReplicaId, Terms, TxnId,
+};
 
 use super::rng::Rng;
-use crate::world::{Ask, Party, World};
+use crate::world::{Ask, Party, Timer, World};
 
 /// Who is left to finish.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -18,7 +20,7 @@ pub(super) enum Remedy {
 }
 
 const QUIET_MAX: usize = 5_000;
-const ROUNDS_MAX: usize = 40;
+const ROUNDS_MAX: usize = 60;
 
 /// Lets the remedy work until all is decided. Err: why it is not.
 pub(super) fn heal(world: &mut World, remedy: Remedy, rng: &mut Rng) -> Result<(), String> {
@@ -35,13 +37,22 @@ pub(super) fn heal(world: &mut World, remedy: Remedy, rng: &mut Rng) -> Result<(
         }
         world.elect(ReplicaId(1 + rng.below(replicas.len()) as u64));
     }
-    for _ in 0..ROUNDS_MAX {
+    let ranks = world.nodes.len();
+    for round in 0..ROUNDS_MAX {
         quiet(world, remedy)?;
         if is_decided(world, remedy) {
             return Ok(());
         }
+        // T2 is delayed by rank and jittered: fence rounds that always start together, or always at the
+        // moment when inquiries provoke a leader's own fence, need not end.
+        let has_turn = |timer: &Timer| match timer {
+            Timer::Participant(id, _, ParticipantTimer::Fence) => {
+                round % 2 == 1 && id.0 as usize % ranks == round / 2 % ranks
+            }
+            _ => round % 2 == 0,
+        };
         for timer in world.timers.clone() {
-            if world.timers.contains(&timer) {
+            if world.timers.contains(&timer) && has_turn(&timer) {
                 world.fire(timer);
                 checked(world)?;
             }
