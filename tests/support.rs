@@ -100,7 +100,7 @@ impl System {
         }
         let txn = draw_txn();
         let answer = tokio::spawn(order(&client, txn, mode).commit());
-        self.wait_state(txn, State::Proposed).await?;
+        self.wait_state_by(client, txn, State::Proposed).await?;
         Ok(Held {
             txn,
             mode,
@@ -126,7 +126,15 @@ impl System {
 
     /// Waits until the cluster says that `txn` is in `state`.
     pub async fn wait_state(&mut self, txn: TxnId, state: State) -> anyhow::Result<()> {
-        let client = self.client.clone();
+        self.wait_state_by(self.client.clone(), txn, state).await
+    }
+
+    async fn wait_state_by(
+        &mut self,
+        client: Client,
+        txn: TxnId,
+        state: State,
+    ) -> anyhow::Result<()> {
         let waited_for = format!("{txn} to be {state:?}");
         let probe = async move |_: &mut Cluster| {
             let seen = client

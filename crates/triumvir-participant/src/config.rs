@@ -130,7 +130,7 @@ impl Default for Timers {
             fence_rank: Duration::from_secs(1),
             finish: Duration::from_secs(2),
             work: Duration::from_secs(10),
-            repeat_max: Duration::from_secs(30),
+            repeat_max: Duration::from_secs(4),
         }
     }
 }
