@@ -2,7 +2,7 @@
 //! "Guarantees", everything must be decided.
 
 use triumvir_protocol::{
-    BranchState, Mode, ParticipantId, ParticipantTimer, ReplicaId, Terms, TxnId,
+    BranchState, Mode, ParticipantId, ParticipantTimer, Record, ReplicaId, Terms, TxnId,
 };
 
 use super::rng::Rng;
@@ -35,7 +35,9 @@ pub(super) fn heal(world: &mut World, remedy: Remedy, rng: &mut Rng) -> Result<(
         if rng.chance(2) {
             world.limbo.clear();
         }
-        world.elect(ReplicaId(1 + rng.below(replicas.len()) as u64));
+        if rng.chance(2) || !is_led(world) {
+            world.elect(ReplicaId(1 + rng.below(replicas.len()) as u64));
+        }
     }
     let ranks = world.nodes.len();
     for round in 0..ROUNDS_MAX {
@@ -62,6 +64,26 @@ pub(super) fn heal(world: &mut World, remedy: Remedy, rng: &mut Rng) -> Result<(
         "not decided by {remedy:?}:\n{}",
         world.picture().join("\n")
     ))
+}
+
+/// Whether the replica that was elected last still leads, so that nothing need be rebuilt.
+fn is_led(world: &World) -> bool {
+    let last = world.log.iter().rev().find_map(|record| match record {
+        Record::Activate { replica, .. } => Some(replica),
+        _ => None,
+    });
+    last.is_some_and(|id| {
+        let replica = &world.replicas[id];
+        let epoch = world
+            .log
+            .iter()
+            .rposition(|r| matches!(r, Record::Activate { .. }));
+        let own = replica
+            .conductor
+            .as_ref()
+            .map(|conductor| conductor.epoch().0);
+        own == epoch.map(|index| index as u64 + 1)
+    })
 }
 
 /// Every client that asks again is answered.
