@@ -186,7 +186,7 @@ impl Client {
                     Err(_) => Err(Code::NoAnswer.into()),
                 };
             ReplicaStatus {
-                address: asked.address,
+                address: asked.given,
                 status,
             }
         };

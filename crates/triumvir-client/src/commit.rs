@@ -16,7 +16,7 @@ use crate::{CommitError, Committed, Outcome, Results};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Attempt {
     pub(crate) txn: TxnId,
-    /// Whether the id was drawn here, so that nobody can have used it before.
+    /// Whether the id was drawn for this call, so that nobody can have used it before.
     pub(crate) drawn: bool,
     /// The first attempt at the same work, if it was not this one.
     pub(crate) first_attempt: Option<TxnId>,
@@ -97,9 +97,11 @@ fn settle(missed: Missed, attempt: Attempt) -> CommitError {
     } = missed;
     // An id that was drawn a moment ago and is refused at first sight was never begun.
     let fresh = attempt.drawn && last.code == Code::IdExpired && !doubt_before;
+    // A refusal speaks of this call; one before it, with the same id, may have been taken up.
+    let earlier = !attempt.drawn && last.is_retryable();
     if fresh {
         CommitError::Refused(last.with_applied(Applied::NotApplied))
-    } else if doubt {
+    } else if doubt || earlier {
         CommitError::unknown(attempt.txn, last)
     } else {
         CommitError::Refused(last)

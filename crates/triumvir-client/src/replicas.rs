@@ -34,6 +34,9 @@ struct Known {
 
 #[derive(Debug)]
 struct Replica {
+    /// As it was given or hinted.
+    given: String,
+    /// In full, which tells whether two are the same.
     address: String,
     endpoint: Endpoint,
     /// Made at first use, because making one needs a runtime.
@@ -45,6 +48,8 @@ struct Replica {
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
     at: usize,
+    /// The address, as it was given or hinted.
+    pub(crate) given: String,
     pub(crate) address: String,
     pub(crate) channel: Channel,
 }
@@ -144,6 +149,7 @@ impl Known {
             .get_or_insert_with(|| replica.endpoint.connect_lazy());
         Asked {
             at,
+            given: replica.given.clone(),
             address: replica.address.clone(),
             channel: channel.clone(),
         }
@@ -175,6 +181,7 @@ impl Replica {
             .keep_alive_timeout(PING_WAIT)
             .keep_alive_while_idle(true);
         Ok(Self {
+            given: address.to_owned(),
             address: full,
             endpoint,
             channel: None,

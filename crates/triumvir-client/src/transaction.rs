@@ -24,6 +24,8 @@ pub struct Transaction {
     twice: Option<String>,
     mode: Mode,
     id: Option<TxnId>,
+    /// Whether no earlier call can have had this id.
+    fresh: bool,
     first_attempt: Option<TxnId>,
     deadline: Option<Instant>,
     retry_conflicts: bool,
@@ -37,6 +39,7 @@ impl Transaction {
             twice: None,
             mode: Mode::ThreePhase,
             id: None,
+            fresh: true,
             first_attempt: None,
             deadline: None,
             retry_conflicts: false,
@@ -68,7 +71,14 @@ impl Transaction {
     /// safe and answers the same; so whoever stores the id before committing can learn the outcome
     /// after a crash of its own. Without it, one is drawn.
     pub fn id(mut self, txn: TxnId) -> Self {
-        self.id = Some(txn);
+        (self.id, self.fresh) = (Some(txn), false);
+        self
+    }
+
+    /// Like [`Transaction::id`], for an id that was drawn for this very call and was part of no other.
+    /// So a refusal is certain, which after an earlier call with the same id it would not be.
+    pub fn fresh_id(mut self, txn: TxnId) -> Self {
+        (self.id, self.fresh) = (Some(txn), true);
         self
     }
 
@@ -120,7 +130,7 @@ impl Transaction {
         let deadline = self.deadline.map_or_else(|| client.deadline(), Into::into);
         let attempt = Attempt {
             txn: self.id.unwrap_or_else(draw_txn),
-            drawn: self.id.is_none(),
+            drawn: self.fresh,
             first_attempt: self.first_attempt,
         };
         let retry = self.retry_conflicts;

@@ -166,6 +166,29 @@ async fn not_applied_to_the_end_is_refused_and_not_unknown() {
 }
 
 #[tokio::test]
+async fn a_refusal_does_not_settle_an_id_that_may_have_been_used_before() {
+    for refusal in [
+        Code::Busy,
+        Code::Draining,
+        Code::NoLeader,
+        Code::TooManyOpen,
+    ] {
+        let fake = Fake::start(move |_, _| Reaction::Fail(refusal.into())).await;
+        let again = purchase(&client(&[&fake])).id(draw_txn()).timeout(SHORT);
+        let error = commit(again).await.unwrap_err();
+        assert!(
+            matches!(error, CommitError::Unknown { .. }),
+            "{refusal}: {error}"
+        );
+        let fresh = purchase(&client(&[&fake]))
+            .fresh_id(draw_txn())
+            .timeout(ENOUGH);
+        let error = commit(fresh).await.unwrap_err();
+        assert_eq!(error.applied(), Applied::NotApplied, "{refusal}: {error}");
+    }
+}
+
+#[tokio::test]
 async fn unknown_then_busy_to_the_end_is_unknown() {
     let fake = Fake::start(|at, _| {
         Reaction::Fail(
@@ -219,6 +242,7 @@ async fn a_listener_that_never_speaks_ends_every_call_too() {
     assert_eq!(failure.applied, Applied::NotApplied);
     let status = timeout(OVERALL, client.status()).await.unwrap();
     assert!(status[0].status.is_err());
+    assert_eq!(status[0].address, address, "as it was given");
     let reader = client.kv(address).unwrap();
     assert!(
         timeout(OVERALL, reader.get(["key"]))

@@ -62,7 +62,8 @@ pub struct Config {
     /// The deadline of a call that states none.
     #[serde(with = "humantime_serde")]
     pub call_timeout: Duration,
-    /// How long transactions under way may take to finish once the process is asked to stop.
+    /// How long transactions under way may take to finish once the process is asked to stop; in no
+    /// case longer than votes may take and a second.
     #[serde(with = "humantime_serde")]
     pub drain_timeout: Duration,
     /// A committed transaction that took at least this long is logged at info; faster ones at

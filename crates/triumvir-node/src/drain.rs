@@ -1,6 +1,7 @@
 //! An orderly end: nothing new is begun, what is under way finishes, another replica leads.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::timeout;
 use triumvir_replication::TransferError;
@@ -8,7 +9,12 @@ use triumvir_replication::TransferError;
 use crate::owner::Input;
 use crate::shared::Shared;
 
-/// Drains this replica. Bounded by the drain timeout; what is left then goes on at another leader.
+/// What votes may take beyond their timeout to become an outcome.
+const AFTER_VOTES: Duration = Duration::from_secs(1);
+
+/// Drains this replica. Bounded by the drain timeout, and by the time in which everything that was
+/// begun is recorded or aborted: what waits longer waits for a participant that is away, and goes on
+/// at another leader as it would here.
 pub(crate) async fn drain(shared: &Arc<Shared>) {
     tracing::info!("draining: nothing new is begun");
     if shared.inbox.send(Input::Drain).await.is_err() {
@@ -16,7 +22,11 @@ pub(crate) async fn drain(shared: &Arc<Shared>) {
     }
     let mut view = shared.view.clone();
     let idle = view.wait_for(|view| view.idle);
-    if timeout(shared.config.drain_timeout, idle).await.is_err() {
+    let config = &shared.config;
+    let most = config
+        .drain_timeout
+        .min(config.vote_timeout.saturating_add(AFTER_VOTES));
+    if timeout(most, idle).await.is_err() {
         tracing::warn!("transactions are still under way: the next leader goes on with them");
     }
     hand_on(shared).await;

@@ -4,11 +4,12 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Instant;
 
+use tracing::Span;
 use triumvir_protocol::{
     AbortCause, Answer, Digest, Milestone, Mode, Outcome, ParticipantId, Terms, TxnId,
 };
 
-use crate::clock;
+use crate::{clock, telemetry};
 
 /// Events kept of one transaction.
 const EVENTS_MAX: usize = 256;
@@ -66,16 +67,8 @@ pub(crate) struct Entry {
     pub(crate) begun: Option<Instant>,
     pub(crate) prepared: Option<Instant>,
     pub(crate) recorded: Option<Instant>,
-}
-
-impl Entry {
-    /// The durable NO that aborted this content, which needs no record.
-    pub(crate) fn refusal(&self) -> Option<&AbortCause> {
-        match &self.outcome {
-            Some((_, Some(cause @ AbortCause::No(..)))) => Some(cause),
-            _ => None,
-        }
-    }
+    /// What the log lines about it are inside of. Disabled unless debug is logged.
+    pub(crate) span: Option<Span>,
 }
 
 /// The last so many transactions.
@@ -143,6 +136,7 @@ impl History {
             // What stands was a former attempt's, perhaps with other content.
             *entry = Entry::default();
         }
+        entry.span.get_or_insert_with(|| telemetry::span(txn));
         if entry.events.len() < EVENTS_MAX {
             entry.events.push((clock::micros(), milestone.clone()));
         }

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use triumvir_protocol::{AbortCause, AbortReason, Outcome, TxnId, Value};
+use tracing::Span;
+use triumvir_protocol::{AbortCause, AbortReason, Milestone, Outcome, TxnId, Value};
 use triumvir_replication::Status;
 use triumvir_wire::Code;
 
@@ -122,18 +123,32 @@ pub(crate) fn refused(code: Code) {
     counter!("triumvir_calls_refused_total", "code" => code.as_str()).increment(1);
 }
 
-/// All participants of a transaction have voted.
-pub(crate) fn prepared(entry: &Entry) {
-    phase("prepare", entry.begun, entry.prepared);
+/// What every log line about `txn` is inside of. Costs next to nothing unless debug is logged.
+pub(crate) fn span(txn: TxnId) -> Span {
+    tracing::debug_span!(parent: None, "transaction", %txn)
 }
 
-/// A transaction's record is applied.
-pub(crate) fn recorded(entry: &Entry) {
-    phase("record", entry.prepared, entry.recorded);
+/// Something has happened to a transaction at this leader; `entry` has it already.
+pub(crate) fn happened(txn: TxnId, entry: &Entry, milestone: &Milestone, slow: Duration) {
+    let _inside = entry.span.as_ref().map(Span::enter);
+    match milestone {
+        Milestone::Begun => tracing::debug!("begun"),
+        Milestone::Voted(participant, yes) => tracing::debug!(%participant, yes, "voted"),
+        Milestone::Prepared => {
+            phase("prepare", entry.begun, entry.prepared);
+            tracing::debug!("all have voted");
+        }
+        Milestone::Recorded => {
+            phase("record", entry.prepared, entry.recorded);
+            tracing::debug!("recorded");
+        }
+        Milestone::Decided(outcome, cause) => decided(txn, entry, *outcome, cause.as_ref(), slow),
+        Milestone::Ended => tracing::debug!("ended"),
+    }
 }
 
 /// A transaction is decided by this leader.
-pub(crate) fn decided(
+fn decided(
     txn: TxnId,
     entry: &Entry,
     outcome: Outcome,
@@ -224,5 +239,62 @@ fn reason(cause: &AbortCause) -> &'static str {
         AbortCause::Recorded(AbortReason::Reported(_)) => "reported",
         AbortCause::Recorded(AbortReason::Fenced) => "fenced",
         AbortCause::Unexplained => "unexplained",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    use tracing::Level;
+
+    use super::*;
+    use crate::history::History;
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn log_of_one_transaction(level: Level) -> String {
+        let written = Written::default();
+        let writer = written.clone();
+        let log = tracing_subscriber::fmt()
+            .with_max_level(level)
+            .with_ansi(false)
+            .with_writer(move || writer.clone());
+        tracing::subscriber::with_default(log.finish(), || {
+            let (txn, mut history) = (TxnId::from_u128(7), History::new(1));
+            for milestone in [
+                Milestone::Begun,
+                Milestone::Voted(triumvir_protocol::ParticipantId(1), true),
+                Milestone::Prepared,
+                Milestone::Recorded,
+                Milestone::Decided(Value::Commit, None),
+                Milestone::Ended,
+            ] {
+                let entry = history.happened(txn, &milestone);
+                happened(txn, entry, &milestone, Duration::from_secs(3600));
+            }
+        });
+        String::from_utf8(written.0.lock().unwrap().clone()).unwrap()
+    }
+
+    #[test]
+    fn at_debug_every_step_is_inside_the_transaction_and_at_info_there_is_none() {
+        let log = log_of_one_transaction(Level::DEBUG);
+        let span = format!("transaction{{txn={}}}", TxnId::from_u128(7));
+        assert_eq!(log.lines().count(), 6, "{log}");
+        assert!(log.lines().all(|line| line.contains(&span)), "{log}");
+        assert_eq!(log_of_one_transaction(Level::INFO), "");
     }
 }

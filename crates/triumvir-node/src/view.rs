@@ -39,6 +39,7 @@ impl Directory {
                 participant: id.0,
                 name: known.name.to_string(),
                 address: known.address.to_string(),
+                incarnation: known.incarnation.0,
             };
         let current = || participants.iter().filter(|(_, known)| !known.replaced);
         Self {
@@ -59,6 +60,13 @@ impl Directory {
     /// The participant that has `name` now.
     pub(crate) fn id(&self, name: &str) -> Option<ParticipantId> {
         self.ids.get(name).copied()
+    }
+
+    /// Whether `name` belonged to another participant before the present one.
+    pub(crate) fn was_replaced(&self, name: &str) -> bool {
+        let current = self.id(name);
+        let mut named = self.names.iter().filter(|(_, own)| own.as_ref() == name);
+        named.any(|(id, _)| Some(*id) != current)
     }
 
     /// The name of `id`, or its number.

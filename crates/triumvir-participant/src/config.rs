@@ -42,7 +42,8 @@ pub struct Config {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Timers {
-    /// T1: after so long without news a branch in doubt asks the coordinators, then its peers.
+    /// T1: after so long without news a branch in doubt asks the coordinators, then its peers. It
+    /// starts over when a coordinator is there again, which is asked at once, and when the last goes.
     #[serde(with = "humantime_serde")]
     pub inquire: Duration,
     /// T2: after so long it starts a fence round among its peers, if nobody knows an outcome.

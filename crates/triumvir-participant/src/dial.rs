@@ -8,6 +8,11 @@ use tonic::transport::{Channel, Endpoint, Error};
 
 use crate::config::Network;
 
+/// How much the other end may send ahead in one stream, and in one connection, so that a frame of
+/// the largest size does not wait for many round trips.
+const STREAM_WINDOW_BYTES: u32 = 4 << 20;
+const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
+
 /// The endpoint of `host:port` or of a whole `http://` address.
 pub(crate) fn endpoint(address: &str) -> Result<Endpoint, Error> {
     if address.contains("://") {
@@ -25,6 +30,8 @@ pub(crate) async fn connect(address: &str, network: &Network) -> Result<Channel,
         .http2_keep_alive_interval(network.keepalive)
         .keep_alive_timeout(network.keepalive_timeout)
         .keep_alive_while_idle(true)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .connect()
         .await
 }

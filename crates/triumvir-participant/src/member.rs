@@ -16,6 +16,12 @@ use crate::outbox::Outbox;
 /// What the owner of the branches takes in.
 #[derive(Debug)]
 pub(crate) enum Input {
+    /// The cluster has confirmed the folder and this start.
+    Registered,
+    /// A session with a coordinator is up.
+    Connected,
+    /// The last session with a coordinator is down.
+    Disconnected,
     /// A coordinator's frame.
     Coordinator {
         replica: ReplicaId,

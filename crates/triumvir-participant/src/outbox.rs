@@ -25,6 +25,17 @@ struct SessionLink {
     ended: CancellationToken,
 }
 
+/// What is left after a session's end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Left {
+    /// Another session with the same replica, which was opened meanwhile.
+    Replacement,
+    /// Sessions with other replicas.
+    Others,
+    /// No session at all.
+    Nothing,
+}
+
 impl Outbox {
     pub(crate) fn new(peers: mpsc::Sender<PeerCommand>) -> Self {
         Self {
@@ -53,8 +64,8 @@ impl Outbox {
         ended
     }
 
-    /// The session that was given `ended` is down.
-    pub(crate) fn close(&self, replica: ReplicaId, ended: &CancellationToken) {
+    /// The session that was given `ended` is down. Says what is left.
+    pub(crate) fn close(&self, replica: ReplicaId, ended: &CancellationToken) -> Left {
         ended.cancel();
         let mut sessions = self.lock();
         if sessions
@@ -64,6 +75,13 @@ impl Outbox {
             sessions.remove(&replica);
         }
         up(&sessions);
+        if sessions.contains_key(&replica) {
+            Left::Replacement
+        } else if sessions.is_empty() {
+            Left::Nothing
+        } else {
+            Left::Others
+        }
     }
 
     /// Sends messages that are durable, in order for each target.
@@ -150,11 +168,13 @@ mod tests {
         let (newer, mut queue) = mpsc::channel(9);
         let newer_ended = outbox.open(ReplicaId(2), newer);
         assert!(fast_ended.is_cancelled());
-        outbox.close(ReplicaId(2), &fast_ended);
+        assert_eq!(outbox.close(ReplicaId(2), &fast_ended), Left::Replacement);
         let peer = triumvir_protocol::ParticipantId(3);
         let messages = [Target::Coordinator(ReplicaId(2)), Target::Peer(peer)];
         outbox.deliver(messages.map(|target| (target, envelope())).to_vec());
         assert!(queue.try_recv().is_ok() && !newer_ended.is_cancelled());
+        assert_eq!(outbox.close(ReplicaId(1), &slow_ended), Left::Others);
+        assert_eq!(outbox.close(ReplicaId(2), &newer_ended), Left::Nothing);
         assert!(matches!(commands.try_recv(), Ok(PeerCommand::Send(to, _)) if to == peer));
     }
 }

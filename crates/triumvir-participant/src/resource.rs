@@ -64,8 +64,11 @@ pub trait Resource: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// The process does not start. A branch that is asked for and cannot be found is an error: its
-    /// changes are lost, and no outcome that this participant reports would be true.
+    /// The process does not start. A branch of which the store knows nothing is an error: its changes
+    /// are lost, and no outcome that this participant reports would be true. A branch that the store
+    /// has already committed or undone, as the marker of that says, is not missing: the process ended
+    /// between the store's own commit and the journal's record. It is accepted; the same commit or
+    /// abort follows again, and must succeed.
     fn recover(
         &self,
         live: Vec<Recovered>,

@@ -174,7 +174,8 @@ impl<R: Resource> Runtime<R> {
     ///
     /// A folder that never registered waits for the cluster. One that has its id serves its peers at
     /// once and ends branches in doubt together with them, even if no coordinator is left; it takes
-    /// new work once it has registered this start.
+    /// new work, and says anything about transactions that its journal does not know, once it has
+    /// registered this start.
     ///
     /// On return everything that was submitted is on disk and the folder is released. Branches that
     /// are not ended stand in it for the next start.
@@ -232,6 +233,8 @@ impl<R: Resource> Runtime<R> {
             };
             match registered {
                 Ok(registration) => {
+                    // The owner of the branches is gone only when the process is about to stop.
+                    let _ = member.inbox.send(Input::Registered).await;
                     health.set_service_status("", ServingStatus::Serving).await;
                     session::keep_all(member, registration).await
                 }

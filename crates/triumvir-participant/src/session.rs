@@ -14,6 +14,7 @@ use triumvir_wire::{Code, Failure, ids, v1};
 
 use crate::error::RunError;
 use crate::member::{Input, Member};
+use crate::outbox::Left;
 use crate::register::Registration;
 use crate::{dial, frames};
 
@@ -43,7 +44,7 @@ async fn keep(member: Arc<Member>, registration: Registration, address: String) 
                 tracing::error!(coordinator = address, %failure, "superseded");
                 return RunError::Superseded(failure.clone());
             }
-            End::Refused(failure) if is_final(failure.code) => {
+            End::Refused(failure) if end.is_final() => {
                 return RunError::Refused(failure.clone());
             }
             end if was_up => tracing::warn!(coordinator = address, %end, "session down"),
@@ -51,7 +52,8 @@ async fn keep(member: Arc<Member>, registration: Registration, address: String) 
             end => tracing::debug!(coordinator = address, %end, "no session yet"),
         }
         reported = !was_up;
-        if was_up {
+        // Two addresses of one replica must not take its session from each other all the time.
+        if was_up && !matches!(end, End::Replaced) {
             pauses = fresh();
         }
         tokio::time::sleep(pauses.next().unwrap_or(network.reconnect_max)).await;
@@ -73,6 +75,8 @@ enum End {
     Hello,
     #[error("it was dropped here")]
     Dropped,
+    #[error("a session with the same replica was opened at another address")]
+    Replaced,
     #[error("this process is about to stop")]
     Stopping,
 }
@@ -89,12 +93,20 @@ impl From<tokio::time::error::Elapsed> for End {
     }
 }
 
-/// Whether no other session will go better.
-fn is_final(code: Code) -> bool {
-    matches!(
-        code,
-        Code::WrongCluster | Code::UnsupportedVersion | Code::DiskReplaced
-    )
+impl End {
+    /// Whether no other session will go better.
+    fn is_final(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused(Failure {
+                code: Code::Superseded
+                    | Code::WrongCluster
+                    | Code::UnsupportedVersion
+                    | Code::DiskReplaced,
+                ..
+            })
+        )
+    }
 }
 
 /// One session, from its connection to its end.
@@ -111,7 +123,14 @@ async fn run(member: &Member, registration: Registration, address: &str, was_up:
         () = ended.cancelled() => End::Dropped,
         end = receive(member, replica, address, first, &mut incoming) => end,
     };
-    member.outbox.close(replica, &ended);
+    match member.outbox.close(replica, &ended) {
+        Left::Replacement if !end.is_final() => return End::Replaced,
+        Left::Replacement | Left::Others => {}
+        Left::Nothing => {
+            // The owner of the branches is gone only when the process is about to stop.
+            let _ = member.inbox.send(Input::Disconnected).await;
+        }
+    }
     end
 }
 
@@ -162,6 +181,9 @@ async fn receive(
     first: v1::CoordinatorFrame,
     incoming: &mut Streaming<v1::CoordinatorFrame>,
 ) -> End {
+    if member.inbox.send(Input::Connected).await.is_err() {
+        return End::Stopping;
+    }
     let mut frame = first;
     loop {
         if let Err(end) = take(member, replica, address, frame).await {

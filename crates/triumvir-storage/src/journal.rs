@@ -13,7 +13,8 @@ use crate::error::StorageError;
 
 const BRANCHES: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("journal_branches");
 const MARKS: TableDefinition<'_, &str, u128> = TableDefinition::new("journal_marks");
-const DIRECTORY: TableDefinition<'_, u32, (&str, &str)> = TableDefinition::new("journal_directory");
+const DIRECTORY: TableDefinition<'_, u32, (&str, &str, u64)> =
+    TableDefinition::new("journal_directory");
 
 const HORIZON: &str = "horizon";
 const PARTICIPANT: &str = "participant";
@@ -49,6 +50,8 @@ pub struct PeerAddress {
     pub name: String,
     /// Its address, as it was registered.
     pub address: String,
+    /// The start that registered the address: a higher one is newer.
+    pub incarnation: Incarnation,
 }
 
 /// The journal's tables.
@@ -100,9 +103,12 @@ impl Journal {
         if let Some(table) = existing(read.open_table(DIRECTORY))? {
             for entry in table.iter()? {
                 let (id, place) = entry?;
-                let (name, address) = place.value();
-                let (name, address) = (name.to_owned(), address.to_owned());
-                let place = PeerAddress { name, address };
+                let (name, address, incarnation) = place.value();
+                let place = PeerAddress {
+                    name: name.to_owned(),
+                    address: address.to_owned(),
+                    incarnation: Incarnation(incarnation),
+                };
                 journal.directory.insert(ParticipantId(id.value()), place);
             }
         }
@@ -173,7 +179,8 @@ impl Journal {
         peer: &PeerAddress,
     ) -> Result<(), StorageError> {
         let mut table = write.open_table(DIRECTORY)?;
-        table.insert(id.0, (&*peer.name, &*peer.address))?;
+        let place = (&*peer.name, &*peer.address, peer.incarnation.0);
+        table.insert(id.0, place)?;
         Ok(())
     }
 }
@@ -214,6 +221,7 @@ mod tests {
         let peer = PeerAddress {
             name: "orders".to_owned(),
             address: "http://a:1".to_owned(),
+            incarnation: Incarnation(7),
         };
         let write = database.begin_write().unwrap();
         Journal::put_nonce(&write, 5).unwrap();

@@ -3,7 +3,8 @@
 //! contains is not known here.
 //!
 //! A snapshot is written under a new generation, chunk by chunk, and becomes the current one when
-//! its meta is put. A crash in between leaves chunks that the next snapshot sweeps away.
+//! its meta is put. A crash in between leaves chunks that the next snapshot, of the same generation
+//! maybe, sweeps away.
 
 use bytes::{Bytes, BytesMut};
 use redb::{TableDefinition, TableError, WriteTransaction};
@@ -83,7 +84,8 @@ impl RaftSnapshots {
         Ok(Some((Bytes::copy_from_slice(meta), data.freeze())))
     }
 
-    /// Writes one chunk of a snapshot that is not current yet.
+    /// Writes one chunk of a snapshot that is not current yet. Chunks are numbered from 0, and each
+    /// but the last has [`SNAPSHOT_CHUNK_BYTES`].
     ///
     /// # Errors
     ///
@@ -101,7 +103,8 @@ impl RaftSnapshots {
     }
 
     /// Makes `generation`, all of whose `size_bytes` have been put, the current snapshot, and
-    /// removes the chunks of every other.
+    /// removes every other chunk: of other generations, and those that a save of the same generation
+    /// left behind when it was cut off.
     ///
     /// # Errors
     ///
@@ -117,7 +120,8 @@ impl RaftSnapshots {
             .insert(self.group, (generation, size_bytes, meta))?;
         let mut chunks = txn.open_table(CHUNKS)?;
         let all = (self.group, 0, 0)..=(self.group, u64::MAX, u64::MAX);
-        chunks.retain_in(all, |(_, of, _), _| of == generation)?;
+        let count = size_bytes.div_ceil(SNAPSHOT_CHUNK_BYTES as u64);
+        chunks.retain_in(all, |(_, of, number), _| of == generation && number < count)?;
         Ok(())
     }
 }

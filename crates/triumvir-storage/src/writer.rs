@@ -110,7 +110,7 @@ impl Writer {
     ///
     /// `done` is called once, on the writer's thread and in the order of submission, after the
     /// commit that holds the write is on stable storage. It must not block. An error from `write`
-    /// itself fails the whole stream, as a failed commit does.
+    /// itself, and a panic in either, fails the whole stream, as a failed commit does.
     pub fn submit(
         &self,
         size_bytes: usize,
@@ -240,8 +240,12 @@ impl Stream {
         while let Some(mut batch) = self.next_batch() {
             match self.commit(&mut batch) {
                 Ok(()) => {
-                    for done in batch.into_iter().filter_map(|item| item.done) {
-                        done(Ok(()));
+                    let mut items = batch.into_iter();
+                    let mut callbacks = items.by_ref().filter_map(|item| item.done);
+                    if !callbacks.all(|done| call(done, Ok(()))) {
+                        let reason = "a callback of a write panicked".to_owned();
+                        self.fail(items.collect(), StorageError::Corrupted(reason));
+                        return;
                     }
                 }
                 Err(error) => {
@@ -332,10 +336,16 @@ impl Stream {
             )
         };
         for done in batch.into_iter().chain(items).filter_map(|item| item.done) {
-            done(Err(error.clone()));
+            call(done, Err(error.clone()));
         }
         for watcher in watchers {
-            watcher(error.clone());
+            call(watcher, error.clone());
         }
     }
+}
+
+/// Calls back. False when that panicked: it must not take the thread, and with it everybody who
+/// waits, along.
+fn call<T>(back: Box<dyn FnOnce(T) + Send>, result: T) -> bool {
+    catch_unwind(AssertUnwindSafe(|| back(result))).is_ok()
 }

@@ -256,6 +256,27 @@ fn a_write_that_panics_fails_the_stream() {
 }
 
 #[test]
+fn a_callback_that_panics_fails_the_stream() {
+    let (disk, _database, writer, sender, answers) = start(Limits::default());
+    let (failures, failed) = channel();
+    writer.on_failure(move |error| failures.send(error).unwrap());
+    disk.hold(true);
+    writer.submit(8, put(0), |_| panic!("as the test wants it"));
+    writer.submit(8, put(1), |_| panic!("even when it is told of the failure"));
+    writer.submit(8, put(2), answer(2, &sender));
+    disk.hold(false);
+    assert!(matches!(failed.recv().unwrap(), WriteError::Failed(_)));
+    writer.submit(8, put(3), answer(3, &sender));
+    // The one before may have been in the commit that succeeded; nothing is promised for it either.
+    for key in [2, 3] {
+        let (answered, result) = answers.recv().unwrap();
+        assert_eq!(answered, key);
+        assert!(matches!(result, Err(WriteError::Failed(_))));
+    }
+    writer.shutdown();
+}
+
+#[test]
 fn groups_do_not_mix() {
     let (_disk, database, writer, _sender, _answers) = start(Limits::default());
     writer.submit_lazy(0, |txn| {
@@ -285,8 +306,7 @@ fn a_snapshot_replaces_the_one_before_and_what_was_left_unfinished() {
     assert_eq!(table.load(&database).unwrap(), None);
     writer.submit_lazy(0, move |txn| {
         table.put_chunk(txn, 1, 0, b"one")?;
-        table.put_chunk(txn, 1, 1, b"two")?;
-        table.finish(txn, 1, 6, b"first")?;
+        table.finish(txn, 1, 3, b"first")?;
         table.put_chunk(txn, 2, 0, b"never finished")?;
         table.put_chunk(txn, 3, 0, b"three")?;
         table.finish(txn, 3, 5, b"third")
@@ -296,4 +316,20 @@ fn a_snapshot_replaces_the_one_before_and_what_was_left_unfinished() {
     assert_eq!((&meta[..], &data[..]), (&b"third"[..], &b"three"[..]));
     let (generation, meta) = table.current(&database).unwrap().unwrap();
     assert_eq!((generation, &meta[..]), (3, &b"third"[..]));
+}
+
+#[test]
+fn a_save_that_was_cut_off_leaves_nothing_in_a_smaller_snapshot_of_its_generation() {
+    let (_disk, database, writer, _sender, _answers) = start(Limits::default());
+    let table = RaftSnapshots::new(0);
+    writer.submit_lazy(0, move |txn| {
+        (0..3).try_for_each(|number| table.put_chunk(txn, 1, number, b"cut off"))
+    });
+    writer.submit_lazy(0, move |txn| {
+        table.put_chunk(txn, 1, 0, b"whole")?;
+        table.finish(txn, 1, 5, b"meta")
+    });
+    writer.shutdown();
+    let (meta, data) = table.load(&database).unwrap().unwrap();
+    assert_eq!((&meta[..], &data[..]), (&b"meta"[..], &b"whole"[..]));
 }

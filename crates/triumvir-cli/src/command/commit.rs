@@ -61,6 +61,8 @@ struct Plan {
     parts: Vec<Part>,
     mode: Mode,
     id: TxnId,
+    /// The id was drawn for this very call.
+    drawn: bool,
 }
 
 /// Commits.
@@ -76,7 +78,12 @@ pub(crate) async fn run(
     let retry = args.retry_conflicts;
     let plan = plan(args)?;
     let client = super::client(globals)?;
-    let mut transaction = client.transaction().id(plan.id).mode(plan.mode);
+    let transaction = client.transaction().mode(plan.mode);
+    let mut transaction = if plan.drawn {
+        transaction.fresh_id(plan.id)
+    } else {
+        transaction.id(plan.id)
+    };
     for part in &plan.parts {
         let calls: Vec<Call> = part.operations.iter().map(call).collect();
         transaction = transaction.at(part.participant.as_str(), calls);
@@ -156,10 +163,12 @@ fn plan(args: Args) -> Result<Plan, Failure> {
         Some(FileMode::TwoPhase) => Mode::TwoPhase,
         Some(FileMode::ThreePhase) | None => Mode::ThreePhase,
     };
+    let given = args.id.or(id);
     Ok(Plan {
         parts,
         mode,
-        id: args.id.or(id).unwrap_or_else(draw_txn),
+        id: given.unwrap_or_else(draw_txn),
+        drawn: given.is_none(),
     })
 }
 

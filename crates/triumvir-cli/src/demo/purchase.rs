@@ -82,11 +82,13 @@ pub(super) async fn settle(
     let first = draw_txn();
     let (mut txn, mut in_doubt, mut pause) = (first, false, PAUSE);
     loop {
-        let attempt = transaction
-            .clone()
-            .id(txn)
-            .first_attempt(first)
-            .timeout(CALL_TIMEOUT);
+        let attempt = transaction.clone();
+        let attempt = if in_doubt {
+            attempt.id(txn)
+        } else {
+            attempt.fresh_id(txn)
+        };
+        let attempt = attempt.first_attempt(first).timeout(CALL_TIMEOUT);
         let is_late = |now: Instant| now >= deadline;
         match attempt.commit().await {
             Ok(_) => return Ok(Ended::Committed),

@@ -74,6 +74,7 @@ impl Owner {
                 self.conduct(|conductor, coordinator, out| {
                     conductor.on_applied(coordinator, txn, out);
                 });
+                self.tidy_timers(txn);
                 self.learn_from_log(txn);
             }
             Effect::Horizon(_) => {

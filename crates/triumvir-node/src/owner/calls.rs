@@ -37,10 +37,11 @@ impl Owner {
                 }
                 let known = self.coordinator.participants().get(&hello.participant);
                 let opened = self.sessions.open(hello, known, frames, self.me.0);
-                if let (Ok(_), Role::Leading(leading)) = (&opened, &mut self.role) {
-                    leading.timers.hurry();
-                }
+                let (who, accepted) = (hello.participant, opened.is_ok());
                 let _ = reply.send(opened);
+                if accepted {
+                    self.conduct(|conductor, _, out| conductor.on_connected(who, out));
+                }
             }
             Input::Frame {
                 participant,
@@ -63,7 +64,7 @@ impl Owner {
         }
     }
 
-    /// Whether one more caller may wait; refuses it otherwise.
+    /// Whether one more caller may wait.
     fn admits(&self) -> bool {
         self.callers.len() < self.config.inflight_max.saturating_mul(CALLERS_PER_FLIGHT)
     }
@@ -73,19 +74,7 @@ impl Owner {
             return;
         }
         let (txn, terms) = (submission.txn, submission.terms.clone());
-        // A transaction that is under way has its line in the history of this leadership.
-        let fresh =
-            self.coordinator.standing(txn) == Standing::Absent && self.history.get(txn).is_none();
-        let refusal = if fresh && self.is_draining() {
-            Some(Answered::Draining)
-        } else if !self.admits() {
-            Some(Answered::Reply(Reply::Busy))
-        } else if fresh && self.coordinator.open().len() >= self.config.open_max {
-            Some(Answered::TooManyOpen)
-        } else {
-            None
-        };
-        if let Some(refusal) = refusal {
+        if let Some(refusal) = self.commit_refusal(txn) {
             let _ = reply.send(refusal);
             return;
         }
@@ -98,15 +87,27 @@ impl Owner {
         }
     }
 
+    /// Why a call to commit `txn` cannot be taken up now, if so. Only what certainly is not under way
+    /// may be refused as not applied.
+    fn commit_refusal(&self, txn: TxnId) -> Option<Answered> {
+        if self.is_under_way(txn) {
+            return (!self.admits()).then_some(Answered::Crowded);
+        }
+        if self.is_draining() {
+            Some(Answered::Draining)
+        } else if !self.admits() {
+            Some(Answered::Reply(Reply::Busy))
+        } else if self.coordinator.open().len() >= self.config.open_max {
+            Some(Answered::TooManyOpen)
+        } else {
+            None
+        }
+    }
+
     fn on_outcome(&mut self, txn: TxnId, decide: bool, reply: oneshot::Sender<Answered>) {
         let Some(reply) = self.answer_what_is_over(txn, reply) else {
             return;
         };
-        let refused = self.history.get(txn).and_then(|entry| entry.refusal());
-        if let Some(cause) = refused.filter(|_| !decide && !self.is_under_way(txn)) {
-            let _ = reply.send(Answered::Reply(Reply::Aborted(cause.clone())));
-            return;
-        }
         let caller = self.callers.enter(txn, reply);
         self.conduct(|conductor, coordinator, out| {
             conductor.handle_outcome(coordinator, caller, txn, decide, out);

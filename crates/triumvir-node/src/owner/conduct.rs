@@ -41,10 +41,24 @@ impl Owner {
             }
         }
         for (txn, milestone) in milestones {
+            if let (Milestone::Recorded | Milestone::Decided(..), Role::Leading(leading)) =
+                (&milestone, &mut self.role)
+            {
+                leading.timers.cancel_vote(txn);
+            }
             self.note(txn, milestone);
         }
         for (caller, _, reply) in replies {
             self.callers.answer(caller, reply);
+        }
+    }
+
+    /// Lets go of the timers of `txn`, unless it is under way.
+    pub(super) fn tidy_timers(&mut self, txn: TxnId) {
+        if let Role::Leading(leading) = &mut self.role
+            && leading.conductor.phase(txn).is_none()
+        {
+            leading.timers.cancel(txn);
         }
     }
 
@@ -55,14 +69,9 @@ impl Owner {
             self.history.learn_recorded(txn, &open.terms);
         }
         let entry = self.history.happened(txn, &milestone);
-        match milestone {
-            Milestone::Prepared => telemetry::prepared(entry),
-            Milestone::Recorded => telemetry::recorded(entry),
-            Milestone::Decided(outcome, cause) => {
-                telemetry::decided(txn, entry, outcome, cause.as_ref(), self.config.slow);
-                self.learn(txn, outcome, cause);
-            }
-            Milestone::Begun | Milestone::Voted(..) | Milestone::Ended => {}
+        telemetry::happened(txn, entry, &milestone, self.config.slow);
+        if let Milestone::Decided(outcome, cause) = milestone {
+            self.learn(txn, outcome, cause);
         }
     }
 
@@ -84,6 +93,7 @@ impl Owner {
                     self.conduct(|conductor, coordinator, out| {
                         conductor.handle_answer(coordinator, from, txn, digest, answer, out);
                     });
+                    self.tidy_timers(txn);
                 }
                 Message::Inquiry(inquiry) if leads => {
                     let terms = inquiry.terms.clone();

@@ -22,6 +22,9 @@ pub(crate) enum Answered {
     TooManyOpen,
     /// The process is about to stop; nothing was begun.
     Draining,
+    /// Too many wait for answers, and the transaction is known to be under way or over: how it ends
+    /// is for a later call to ask.
+    Crowded,
 }
 
 /// How a registration went.

@@ -1,15 +1,20 @@
 //! Leading: when this replica's own activation is applied it conducts, and not a moment longer than
 //! until it is deposed. Whether it may lead is Raft's to say.
 
+use std::time::Duration;
+
 use triumvir_protocol::{
     Caller, Conductor, ConductorOutputs, ConductorTimer, Coordinator, Epoch, Horizon, Limits,
     Record, TxnId,
 };
-use triumvir_replication::Outcome;
+use triumvir_replication::{Outcome, Replica};
 
 use super::Owner;
 use super::proposals::Proposed;
 use super::timers::Timers;
+
+/// After so many ticks an activation is tried again even though no majority is heard.
+const RETRY_TICKS: u64 = 8;
 
 /// What this replica does for transactions.
 pub(super) enum Role {
@@ -82,6 +87,9 @@ impl Owner {
         };
         let now = *watched.borrow_and_update();
         let own = now.me_leader.then_some(now.term);
+        if own.is_none() {
+            self.refused = 0;
+        }
         if self.role.term().is_some() && self.role.term() != own {
             self.depose("Raft has another leader");
         }
@@ -89,14 +97,31 @@ impl Owner {
             && matches!(self.role, Role::Following)
             // What an earlier leadership proposed is either applied or refused by then.
             && self.proposals.is_idle()
+            && self.may_activate()
         {
             self.activate(term);
         }
     }
 
+    /// Whether an activation may be accepted. One that was not is tried again when a majority is
+    /// heard, and now and then in any case.
+    fn may_activate(&self) -> bool {
+        let heard = || {
+            let status = self.replica.as_ref().map(Replica::status)?;
+            status.quorum_ack_millis.map(Duration::from_millis)
+        };
+        self.refused == 0
+            || self.ticks.is_multiple_of(RETRY_TICKS)
+            || heard().is_some_and(|ago| ago < self.config.raft.election_timeout_min)
+    }
+
     fn activate(&mut self, term: u64) {
         let nonce = rand::random();
-        tracing::info!(term, "Raft says that this replica leads: activating");
+        if self.refused == 0 {
+            tracing::info!(term, "Raft says that this replica leads: activating");
+        } else {
+            tracing::debug!(term, refused = self.refused, "activating once more");
+        }
         self.generation += 1;
         self.role = Role::Activating { term, nonce };
         self.proposals.extend([Record::Activate {
@@ -119,6 +144,7 @@ impl Owner {
         let mut out = ConductorOutputs::default();
         let conductor = Conductor::new(self.rules, limits, &self.coordinator, &mut out);
         let timers = Timers::new(&self.config);
+        self.refused = 0;
         self.role = Role::Leading(Box::new(Leading {
             term,
             conductor,
@@ -131,7 +157,14 @@ impl Owner {
 
     /// This replica conducts no longer. Whoever waits sees that, and asks the next leader.
     pub(super) fn depose(&mut self, why: &str) {
-        tracing::info!(why, callers = self.callers.len(), "leading no longer");
+        let callers = self.callers.len();
+        match self.role {
+            Role::Activating { .. } if self.refused > 1 => {
+                tracing::debug!(why, "not activated");
+            }
+            Role::Activating { .. } => tracing::info!(why, "not activated"),
+            Role::Leading(_) | Role::Following => tracing::info!(why, callers, "leading no longer"),
+        }
         self.role = Role::Following;
         self.generation += 1;
         self.proposals.clear();
@@ -150,6 +183,9 @@ impl Owner {
             // Of a former leadership: the next one may have waited for it.
             self.reconsider_role();
         } else if lost && self.role.term().is_some() {
+            if matches!(self.role, Role::Activating { .. }) {
+                self.refused = self.refused.saturating_add(1);
+            }
             self.depose("a batch was not accepted");
         }
     }

@@ -66,6 +66,8 @@ pub(crate) struct Owner {
     role: Role,
     /// Counts leaderships, so that news of an old one are told from those of the present one.
     generation: u64,
+    /// How many activations in a row were not accepted.
+    refused: u32,
     replica: Option<Replica>,
     leadership: Option<watch::Receiver<Leadership>>,
     proposals: Proposals,
@@ -105,6 +107,7 @@ impl Owner {
             coordinator: Coordinator::new(rules),
             role: Role::Following,
             generation: 0,
+            refused: 0,
             replica: None,
             leadership: None,
             proposals: Proposals::new(&config),

@@ -16,6 +16,7 @@ use crate::Config;
 #[derive(Debug)]
 pub(super) struct Timers {
     queue: DelayQueue<(TxnId, ConductorTimer)>,
+    votes: HashMap<TxnId, Key>,
     resends: HashMap<TxnId, Resend>,
     vote: Duration,
     resend: Duration,
@@ -34,6 +35,7 @@ impl Timers {
     pub(super) fn new(config: &Config) -> Self {
         Self {
             queue: DelayQueue::new(),
+            votes: HashMap::new(),
             resends: HashMap::new(),
             vote: config.vote_timeout,
             resend: config.resend,
@@ -45,7 +47,9 @@ impl Timers {
     /// transaction has moved on.
     pub(super) fn arm(&mut self, txn: TxnId, timer: ConductorTimer) {
         if timer == ConductorTimer::Vote {
-            self.queue.insert((txn, timer), self.vote);
+            self.cancel_vote(txn);
+            let key = self.queue.insert((txn, timer), self.vote);
+            self.votes.insert(txn, key);
             return;
         }
         let armed = self.resends.entry(txn).or_default();
@@ -70,11 +74,14 @@ impl Timers {
             Poll::Ready(None) | Poll::Pending => Poll::Pending,
         })
         .await;
-        if let (txn, ConductorTimer::Resend) = expired
-            && let Some(armed) = self.resends.get_mut(&txn)
-        {
-            armed.key = None;
-            armed.count += 1;
+        match expired {
+            (txn, ConductorTimer::Vote) => drop(self.votes.remove(&txn)),
+            (txn, ConductorTimer::Resend) => {
+                if let Some(armed) = self.resends.get_mut(&txn) {
+                    armed.key = None;
+                    armed.count += 1;
+                }
+            }
         }
         expired
     }
@@ -91,19 +98,21 @@ impl Timers {
         }
     }
 
-    /// Someone has come back: what it may have missed is said again soon.
-    pub(super) fn hurry(&mut self) {
-        for armed in self.resends.values_mut() {
-            armed.count = 0;
-            if let Some(key) = &armed.key {
-                self.queue.reset(key, jittered(self.resend / HURRY));
-            }
+    /// No vote of `txn` is waited for any more.
+    pub(super) fn cancel_vote(&mut self, txn: TxnId) {
+        if let Some(key) = self.votes.remove(&txn) {
+            self.queue.remove(&key);
+        }
+    }
+
+    /// `txn` is no longer under way.
+    pub(super) fn cancel(&mut self, txn: TxnId) {
+        self.cancel_vote(txn);
+        if let Some(key) = self.resends.remove(&txn).and_then(|armed| armed.key) {
+            self.queue.remove(&key);
         }
     }
 }
-
-/// By how much sooner than usual things are said again to one that has come back.
-const HURRY: u32 = 25;
 
 /// Between 80 and 120 percent of `wait`, so that what was lost together is not said again together.
 fn jittered(wait: Duration) -> Duration {
@@ -133,5 +142,25 @@ mod tests {
         assert_eq!(timers.next().await, (txn, ConductorTimer::Resend));
         timers.settle(txn);
         assert!(timers.resends.is_empty() && timers.queue.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_over_leaves_no_timer() {
+        let mut timers = Timers::new(&Config::default());
+        let [over, other] = [7, 8].map(TxnId::from_u128);
+        for txn in [over, over, other] {
+            timers.arm(txn, ConductorTimer::Vote);
+            timers.arm(txn, ConductorTimer::Resend);
+        }
+        assert_eq!(timers.queue.len(), 4, "one of each");
+        timers.cancel_vote(over);
+        assert_eq!(timers.queue.len(), 3);
+        timers.cancel(over);
+        assert_eq!((timers.queue.len(), timers.resends.len()), (2, 1));
+        assert_eq!(timers.next().await, (other, ConductorTimer::Resend));
+        timers.settle(other);
+        assert_eq!(timers.next().await, (other, ConductorTimer::Vote));
+        timers.cancel(other);
+        assert!(timers.votes.is_empty() && timers.queue.is_empty());
     }
 }

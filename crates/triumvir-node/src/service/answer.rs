@@ -164,5 +164,9 @@ fn told(answered: Answered) -> Result<Told, Failure> {
         )),
         Answered::TooManyOpen => Err(Failure::from(Code::TooManyOpen)),
         Answered::Draining => Err(Failure::from(Code::Draining)),
+        Answered::Crowded => Err(Failure::new(
+            Code::OutcomeUnknown,
+            "it is known here, and too many callers wait for answers",
+        )),
     }
 }

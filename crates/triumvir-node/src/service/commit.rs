@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use prost::Message as _;
 use triumvir_protocol::{Mode, ParticipantId, Submission, Terms, TxnId, Work};
-use triumvir_wire::{Code, Failure, ids, message, v1};
+use triumvir_wire::{Applied, Code, Failure, ids, message, v1};
 use uuid::Uuid;
 
 use crate::view::Directory;
@@ -52,6 +52,17 @@ impl Checked {
             mode,
             parts,
         })
+    }
+
+    /// A refusal of this request's id, as the caller is told of it. Where a participant was replaced,
+    /// the same request names another one than before: then what has the id may be this very
+    /// request.
+    pub(super) fn in_use(&self, directory: &Directory, failure: Failure) -> Failure {
+        let replaced = |(name, _): &(String, Work)| directory.was_replaced(name);
+        if failure.code == Code::IdInUse && self.parts.iter().any(replaced) {
+            return failure.with_applied(Applied::Unknown);
+        }
+        failure
     }
 
     /// Finds the participants by their names.

@@ -4,8 +4,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use futures::Stream;
+use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status};
+use tracing::Instrument as _;
 use triumvir_protocol::TxnId;
+use triumvir_wire::status::LEADER_METADATA;
 use triumvir_wire::v1::transactions_client::TransactionsClient;
 use triumvir_wire::v1::transactions_server::Transactions;
 use triumvir_wire::{Code, Failure, ids, limits, v1};
@@ -66,12 +69,8 @@ impl TransactionsService {
             let answered = shared
                 .ask(|reply| Input::Commit { submission, reply })
                 .await?;
-            Some(answer::commit(
-                &directory,
-                checked.txn,
-                &resolved.order,
-                answered,
-            ))
+            let told = answer::commit(&directory, checked.txn, &resolved.order, answered);
+            Some(told.map_err(|failure| checked.in_use(&directory, failure)))
         };
         let remote = |leader: Leader| async move {
             let forwarded = leader.request(request.clone());
@@ -80,7 +79,8 @@ impl TransactionsService {
                 .await
                 .map(Response::into_inner)
         };
-        call.at_leader(shared, local, remote).await
+        let span = tracing::debug_span!("commit", txn = %checked.txn);
+        call.at_leader(shared, local, remote).instrument(span).await
     }
 
     async fn outcome(
@@ -203,10 +203,15 @@ impl TransactionsService {
         Ok(txn)
     }
 
+    /// The answer to a call; one that does not come from the leader says who that is.
     fn answer<T>(&self, result: Result<T, Failure>) -> Result<Response<T>, Status> {
-        result
-            .map(Response::new)
-            .map_err(|failure| status(&self.shared, failure))
+        let message = result.map_err(|failure| status(&self.shared, failure))?;
+        let mut response = Response::new(message);
+        let leader = self.shared.leader_address();
+        if let Some(Ok(leader)) = leader.map(MetadataValue::try_from) {
+            response.metadata_mut().insert(LEADER_METADATA, leader);
+        }
+        Ok(response)
     }
 }
 

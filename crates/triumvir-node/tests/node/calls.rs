@@ -1,9 +1,14 @@
 //! What clients are answered while nothing fails.
 
+use std::time::Duration;
+
+use triumvir_wire::status::LEADER_METADATA;
 use triumvir_wire::{Applied, Code, v1};
 
-use crate::cluster::{Cluster, cause, commit, commit_request, decision, fresh, outcome};
-use crate::participant::{Fake, Vote};
+use crate::cluster::{
+    Cluster, cause, commit, commit_request, decision, eventually, fresh, outcome,
+};
+use crate::participant::{Fake, Vote, register, registration};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn commits_at_any_replica_and_says_the_same_again() {
@@ -79,6 +84,95 @@ async fn a_no_aborts_and_says_who_and_why() {
         ("b", "minimum")
     );
     assert_eq!(a.ended(&request.txn).await, triumvir_protocol::Value::Abort);
+}
+
+/// A NO closes one content and not the id: until there is a record, the outcome of the id is open.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_id_that_was_refused_may_commit_with_other_content() {
+    let cluster = Cluster::start(|_| {}).await;
+    let a = Fake::start(&cluster, "a").await;
+    a.set_vote(Vote::No);
+    let node = &cluster.nodes[cluster.leader().await];
+    let request = commit_request(&["a"], "work");
+    let answer = commit(node, &request).await.unwrap();
+    assert_eq!(decision(answer.outcome.as_ref()), v1::Decision::Abort);
+    eventually("the refused content is let go of", || async {
+        let list = node.transactions().list(v1::ListRequest::default()).await;
+        list.ok()?
+            .into_inner()
+            .transactions
+            .is_empty()
+            .then_some(())
+    })
+    .await;
+    let asked = outcome(node, &request.txn, false).await.unwrap();
+    assert_eq!((asked.state(), asked.outcome), (v1::State::NoRecord, None));
+    a.set_vote(Vote::Yes);
+    let mut other = commit_request(&["a"], "other work");
+    other.txn = request.txn;
+    let answer = commit(node, &other).await.unwrap();
+    assert_eq!(decision(answer.outcome.as_ref()), v1::Decision::Commit);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_that_answers_says_who_leads() {
+    let cluster = Cluster::start(|_| {}).await;
+    let _a = Fake::start(&cluster, "a").await;
+    let leader = cluster.leader().await;
+    for (place, node) in cluster.nodes.iter().enumerate() {
+        let request = commit_request(&["a"], "work");
+        let answer = node.transactions().commit(request).await.unwrap();
+        let named = answer.metadata().get(LEADER_METADATA);
+        let named = named.map(|leader| leader.to_str().unwrap());
+        let other = (place != leader).then(|| cluster.nodes[leader].address());
+        assert_eq!(named, other);
+    }
+}
+
+/// The name stands for another participant now: the same request is another content.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_repetition_after_a_replacement_is_not_called_unapplied() {
+    let cluster = Cluster::start(|_| {}).await;
+    let _a = Fake::start(&cluster, "a").await;
+    let request = commit_request(&["a"], "work");
+    commit(&cluster.nodes[0], &request).await.unwrap();
+    let replacement = v1::RegisterRequest {
+        replace: true,
+        ..registration("a", 7)
+    };
+    let node = &cluster.nodes[cluster.leader().await];
+    register(node.channel(), replacement).await.unwrap();
+    for node in &cluster.nodes {
+        let refused = commit(node, &request).await.unwrap_err();
+        assert_eq!(
+            (refused.code, refused.applied),
+            (Code::IdInUse, Applied::Unknown)
+        );
+    }
+}
+
+/// The resend timers are far away: only the new session brings what was missed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_comes_back_is_told_at_once_what_it_missed() {
+    let cluster = Cluster::start(|config| {
+        config.resend = Duration::from_secs(600);
+        config.resend_max = Duration::from_secs(600);
+    })
+    .await;
+    let mut a = Fake::start(&cluster, "a").await;
+    a.set_vote(Vote::Silent);
+    let request = commit_request(&["a"], "work");
+    let node = &cluster.nodes[cluster.leader().await];
+    let back = async {
+        a.has_seen("can-commit").await;
+        a.set_vote(Vote::Yes);
+        a.reconnect(&cluster).await;
+    };
+    let (answer, ()) = tokio::join!(commit(node, &request), back);
+    assert_eq!(
+        decision(answer.unwrap().outcome.as_ref()),
+        v1::Decision::Commit
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use triumvir_wire::{Applied, Code, v1};
 use uuid::{NoContext, Timestamp, Uuid};
 
-use crate::cluster::{Cluster, commit, commit_request, decision, eventually};
+use crate::cluster::{Cluster, commit, commit_request, decision, eventually, failure};
 use crate::participant::{Fake, Vote};
 
 fn id_of_second(seconds: u64) -> Bytes {
@@ -76,6 +76,25 @@ async fn one_more_than_may_be_in_flight_is_refused() {
         decision(answer.unwrap().outcome.as_ref()),
         v1::Decision::Commit
     );
+}
+
+/// More callers than may wait ask for one transaction that is under way: no answer may say that it
+/// was not applied.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_under_way_is_never_refused_as_not_applied() {
+    let cluster = Cluster::start(|config| config.inflight_max = 1).await;
+    let a = Fake::start(&cluster, "a").await;
+    a.set_vote(Vote::Silent);
+    let node = &cluster.nodes[cluster.leader().await];
+    let request = commit_request(&["a"], "work");
+    let calls = (0..8).map(|_| async {
+        let mut timed = tonic::Request::new(request.clone());
+        timed.set_timeout(Duration::from_secs(2));
+        node.transactions().commit(timed).await.unwrap_err()
+    });
+    for status in futures::future::join_all(calls).await {
+        assert_eq!(failure(&status).applied, Applied::Unknown, "{status}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -48,7 +48,8 @@ struct State {
 /// The running participant; dropping it ends it.
 pub(crate) struct Fake {
     state: Arc<Mutex<State>>,
-    _sessions: JoinSet<()>,
+    hello: v1::ParticipantHello,
+    sessions: JoinSet<()>,
 }
 
 pub(crate) fn registration(name: &str, disk: u128) -> v1::RegisterRequest {
@@ -106,7 +107,8 @@ impl Fake {
         }
         let this = Self {
             state,
-            _sessions: sessions,
+            hello: hello(&registered, disk),
+            sessions,
         };
         eventually("the participant has its sessions", || async {
             for node in &cluster.nodes {
@@ -126,6 +128,16 @@ impl Fake {
 
     pub(crate) fn set_acks(&self, acks: bool) {
         self.state.lock().unwrap().acks = acks;
+    }
+
+    /// Breaks all its sessions and opens new ones.
+    pub(crate) async fn reconnect(&mut self, cluster: &Cluster) {
+        self.sessions.shutdown().await;
+        for node in &cluster.nodes {
+            let (state, hello) = (self.state.clone(), self.hello.clone());
+            self.sessions
+                .spawn(keep_session(node.channel(), hello, state));
+        }
     }
 
     /// Waits until it has been told `what`.

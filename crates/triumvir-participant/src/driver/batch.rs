@@ -5,13 +5,16 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::sync::Notify;
-use triumvir_protocol::{BranchState, Force, Target, TxnId};
+use tokio::sync::{Notify, mpsc};
+use triumvir_protocol::{BranchState, Force, ParticipantTimer, Target, TxnId};
 use triumvir_storage::{Journal, JournalEntry, Writer, encode_branch};
 
 use crate::Write;
 use crate::frames::Envelope;
 use crate::outbox::Outbox;
+
+/// A branch's timer that has expired.
+pub(super) type Expired = (TxnId, ParticipantTimer);
 
 /// Records, the resource's writes and messages of one or many calls of the core.
 #[derive(Default)]
@@ -19,6 +22,8 @@ pub(super) struct Batch {
     journal: Vec<JournalEntry>,
     writes: Vec<Write>,
     send: Vec<(Target, Envelope)>,
+    /// Timers that have expired and wait for the records so far.
+    confirm: Vec<Expired>,
     /// A record is in it that must not be lost, or a write that somebody waits for.
     urgent: bool,
     size_bytes: usize,
@@ -48,6 +53,11 @@ impl Batch {
     pub(super) fn send(&mut self, target: Target, envelope: Envelope) {
         self.send.push((target, envelope));
     }
+
+    /// `expired` is to come back once every record up to here is durable.
+    pub(super) fn confirm(&mut self, expired: Expired) {
+        self.confirm.push(expired);
+    }
 }
 
 /// Hands batches to the writer.
@@ -56,6 +66,9 @@ pub(super) struct Submitter {
     outbox: Arc<Outbox>,
     in_flight: Arc<InFlight>,
     in_flight_max: usize,
+    /// Bounded by the branches: each of its timers is in it once, for it is started again only when it
+    /// has come back.
+    confirmed: mpsc::UnboundedSender<Expired>,
 }
 
 #[derive(Default)]
@@ -65,13 +78,21 @@ struct InFlight {
 }
 
 impl Submitter {
-    pub(super) fn new(writer: Writer, outbox: Arc<Outbox>, in_flight_max: usize) -> Self {
-        Self {
+    /// What batches want confirmed comes back through the receiver.
+    pub(super) fn new(
+        writer: Writer,
+        outbox: Arc<Outbox>,
+        in_flight_max: usize,
+    ) -> (Self, mpsc::UnboundedReceiver<Expired>) {
+        let (confirmed, confirmations) = mpsc::unbounded_channel();
+        let submitter = Self {
             writer,
             outbox,
             in_flight: Arc::default(),
             in_flight_max,
-        }
+            confirmed,
+        };
+        (submitter, confirmations)
     }
 
     /// Whether so much waits for the disk that nothing more should be taken on.
@@ -91,11 +112,13 @@ impl Submitter {
             journal,
             writes,
             send,
+            confirm,
             urgent,
             size_bytes,
         } = batch;
         let has_writes = !journal.is_empty() || !writes.is_empty();
-        if !has_writes && send.is_empty() {
+        let silent = send.is_empty() && confirm.is_empty();
+        if !has_writes && silent {
             return;
         }
         let (applies, durables): (Vec<_>, Vec<_>) =
@@ -106,12 +129,13 @@ impl Submitter {
             }
             applies.into_iter().try_for_each(|apply| apply(write))
         };
-        if send.is_empty() && !urgent {
+        if silent && !urgent {
             return self.writer.submit_lazy(size_bytes, write);
         }
         let queued = self.in_flight.count.fetch_add(1, Ordering::AcqRel) + 1;
         metrics::gauge!("triumvir_participant_submissions_in_flight").set(queued as f64);
         let (outbox, in_flight) = (self.outbox.clone(), self.in_flight.clone());
+        let confirmed = self.confirmed.clone();
         let done = move |result: Result<(), _>| {
             // A failed force stops the process: nothing that it was to cover is said.
             if result.is_ok() {
@@ -119,6 +143,10 @@ impl Submitter {
                     durable();
                 }
                 outbox.deliver(send);
+                for expired in confirm {
+                    // Nobody acts on it any more when the process is about to stop.
+                    let _ = confirmed.send(expired);
+                }
             }
             in_flight.count.fetch_sub(1, Ordering::AcqRel);
             in_flight.landed.notify_one();
@@ -136,4 +164,38 @@ pub(super) fn stands(forces: &[Force], txn: TxnId) -> bool {
     forces
         .iter()
         .any(|force| matches!(force, Force::Branch(of, branch) if *of == txn && branch.is_live()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use triumvir_storage::{Database, Limits, Options};
+
+    #[test]
+    fn nothing_is_confirmed_before_what_was_submitted_earlier_is_durable() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(folder.path(), &Options::default()).unwrap();
+        let writer = Writer::start(&database, Limits::default());
+        let (peers, _commands) = mpsc::channel(1);
+        let outbox = Arc::new(Outbox::new(peers));
+        let (submitter, mut confirmations) = Submitter::new(writer.clone(), outbox, 9);
+        let (go_on, held) = std::sync::mpsc::channel::<()>();
+        let mut earlier = Batch::default();
+        earlier.write(
+            Write::new(0, move |_| {
+                held.recv().unwrap();
+                Ok(())
+            })
+            .on_durable(|| {}),
+        );
+        submitter.submit(earlier);
+        let mut batch = Batch::default();
+        let expired = (TxnId::from_u128(1), ParticipantTimer::Finish);
+        batch.confirm(expired);
+        submitter.submit(batch);
+        assert!(confirmations.try_recv().is_err());
+        go_on.send(()).unwrap();
+        assert_eq!(confirmations.blocking_recv(), Some(expired));
+        writer.shutdown();
+    }
 }

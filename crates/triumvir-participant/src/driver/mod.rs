@@ -15,12 +15,13 @@ use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use triumvir_protocol::{
-    Action, Force, Message, Participant, ParticipantOutputs, ParticipantTimer, PrepareResult,
-    Source, TxnId,
+    Action, Force, Message, NoReason, Participant, ParticipantOutputs, ParticipantTimer,
+    PrepareResult, Source, TxnId,
 };
 use triumvir_storage::Writer;
+use triumvir_wire::limits::PAYLOAD_BYTES_MAX;
 
-use self::batch::{Batch, Submitter};
+use self::batch::{Batch, Expired, Submitter};
 use self::calls::{Calls, Done};
 use self::timers::TimerQueue;
 use self::watch::Watch;
@@ -28,12 +29,14 @@ use crate::Write;
 use crate::config::Config;
 use crate::member::Input;
 use crate::outbox::Outbox;
-use crate::resource::{Prepared, Resource};
+use crate::resource::{Prepared, Refusal, Resource};
 
-/// The most results, and the most timers, that go into one batch.
+/// The most results, timers and confirmations each that go into one batch.
 const GATHERED_MAX: usize = 4096;
 /// The most frames that go into one batch.
 const FRAMES_MAX: usize = 32;
+/// Once a coordinator is there again, branches in doubt ask it within this time, spread evenly.
+const RECONNECTED_MAX: Duration = Duration::from_millis(200);
 const PUBLISH_EVERY: Duration = Duration::from_secs(1);
 
 /// Drives a [`Participant`].
@@ -44,7 +47,11 @@ pub(crate) struct Driver<R> {
     watch: Watch,
     batch: Batch,
     submitter: Submitter,
+    /// Timers that had expired, once the records before that are durable.
+    confirmations: mpsc::UnboundedReceiver<Expired>,
     inbox: mpsc::Receiver<Input>,
+    /// The cluster has confirmed in this start that the folder is not an old copy.
+    registered: bool,
 }
 
 impl<R: Resource> Driver<R> {
@@ -58,14 +65,18 @@ impl<R: Resource> Driver<R> {
         inbox: mpsc::Receiver<Input>,
     ) -> Self {
         let watch = Watch::restore(participant.in_doubt());
+        let in_flight_max = config.limits.submissions_in_flight_max;
+        let (submitter, confirmations) = Submitter::new(writer, outbox, in_flight_max);
         Self {
             participant,
             calls: Calls::new(resource),
             timers: TimerQueue::new(config.timers.clone()),
             watch,
             batch: Batch::default(),
-            submitter: Submitter::new(writer, outbox, config.limits.submissions_in_flight_max),
+            submitter,
+            confirmations,
             inbox,
+            registered: false,
         }
     }
 
@@ -88,6 +99,7 @@ impl<R: Resource> Driver<R> {
                 (txn, timer) = std::future::poll_fn(|cx| self.timers.poll_expired(cx)) => {
                     self.on_timer(txn, timer);
                 }
+                Some((txn, timer)) = self.confirmations.recv() => self.on_confirmed(txn, timer),
                 count = self.inbox.recv_many(&mut inputs, FRAMES_MAX), if !full => {
                     if count == 0 {
                         return; // Nobody can say anything any more.
@@ -121,6 +133,12 @@ impl<R: Resource> Driver<R> {
                 Poll::Pending => break,
             }
         }
+        for _ in 0..GATHERED_MAX {
+            match self.confirmations.try_recv() {
+                Ok((txn, timer)) => self.on_confirmed(txn, timer),
+                Err(_) => break,
+            }
+        }
     }
 
     fn submit(&mut self) {
@@ -146,8 +164,16 @@ impl<R: Resource> Driver<R> {
                         .handle_request(source, txn, digest, request, &mut out);
                 }
             }
+            Input::Registered => self.registered = true,
+            Input::Connected => self
+                .timers
+                .hasten(ParticipantTimer::Inquire, RECONNECTED_MAX),
+            Input::Disconnected => self.timers.renew(ParticipantTimer::Inquire),
             Input::Peer { from, messages } => {
                 for (txn, digest, message) in messages {
+                    if !self.may_answer(txn) {
+                        continue;
+                    }
                     let participant = &mut self.participant;
                     match message {
                         Message::Request(request) => {
@@ -166,14 +192,34 @@ impl<R: Resource> Driver<R> {
         self.absorb(out, None);
     }
 
+    /// Whether this journal can be believed about `txn`. An old copy of the folder may lack branches,
+    /// and would refuse them for good; what it holds, and that the horizon has passed, is true.
+    fn may_answer(&self, txn: TxnId) -> bool {
+        self.registered
+            || self.participant.branches().contains_key(&txn)
+            || self.participant.horizon().covers(txn)
+    }
+
     fn on_timer(&mut self, txn: TxnId, timer: ParticipantTimer) {
         self.watch.expired(txn, timer);
         let mut out = ParticipantOutputs::default();
         match timer {
             ParticipantTimer::Work => self.participant.on_work_timeout(txn, &mut out),
             ParticipantTimer::Inquire => self.participant.on_inquire(txn, &mut out),
+            // These may carry out an outcome for which there is no other evidence than what this
+            // participant has accepted itself. That may still wait for the disk, and be lost.
+            ParticipantTimer::Fence | ParticipantTimer::Finish => self.batch.confirm((txn, timer)),
+        }
+        self.absorb(out, None);
+    }
+
+    /// A timer has expired, and every record before that is durable.
+    fn on_confirmed(&mut self, txn: TxnId, timer: ParticipantTimer) {
+        let mut out = ParticipantOutputs::default();
+        match timer {
             ParticipantTimer::Fence => self.participant.on_fence(txn, &mut out),
             ParticipantTimer::Finish => self.participant.on_finish(txn, &mut out),
+            ParticipantTimer::Work | ParticipantTimer::Inquire => {}
         }
         self.absorb(out, None);
     }
@@ -183,6 +229,12 @@ impl<R: Resource> Driver<R> {
         let write = match done {
             Done::Prepared(result) => {
                 let (result, write) = match result {
+                    Ok(Prepared::Yes { results, .. } | Prepared::Read { results, .. })
+                        if results.len() > PAYLOAD_BYTES_MAX =>
+                    {
+                        self.calls.start(txn, Action::Abort);
+                        (PrepareResult::No(too_large(results.len())), None)
+                    }
                     Ok(Prepared::Yes { results, write }) => (PrepareResult::Yes { results }, write),
                     Ok(Prepared::Read { results, write }) => {
                         (PrepareResult::Read { results }, write)
@@ -271,4 +323,10 @@ impl<R: Resource> Driver<R> {
             .and_then(|place| u32::try_from(place).ok())
             .unwrap_or_default()
     }
+}
+
+/// The vote on a branch whose results no message could carry.
+fn too_large(bytes: usize) -> NoReason {
+    let detail = format!("{bytes} bytes of results exceed {PAYLOAD_BYTES_MAX}");
+    Refusal::new("results-too-large", detail).into()
 }

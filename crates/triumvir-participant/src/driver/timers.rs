@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::time::DelayQueue;
 use tokio_util::time::delay_queue::Key;
 use triumvir_protocol::{ParticipantTimer, TxnId};
@@ -48,6 +49,33 @@ impl TimerQueue {
             .mul_f64(1.0 + JITTER * rand::random::<f64>());
         entry.starts += 1;
         entry.key = Some(self.queue.insert((txn, timer), wait));
+    }
+
+    /// Lets every running `timer` expire within `longest`, evenly spread, and repeat from there as if
+    /// it had been started once.
+    pub(super) fn hasten(&mut self, timer: ParticipantTimer, longest: Duration) {
+        self.pull(timer, || longest.mul_f64(rand::random()));
+    }
+
+    /// The same within its first wait.
+    pub(super) fn renew(&mut self, timer: ParticipantTimer) {
+        let first = wait(&self.config, timer, 0, 0);
+        self.pull(timer, || {
+            first.mul_f64(1.0 + JITTER * rand::random::<f64>())
+        });
+    }
+
+    fn pull(&mut self, timer: ParticipantTimer, wait: impl Fn() -> Duration) {
+        for (_, entry) in self.entries.iter_mut().filter(|(of, _)| of.1 == timer) {
+            entry.starts = 1;
+            let Some(key) = &entry.key else {
+                continue;
+            };
+            let at = Instant::now() + wait();
+            if at < self.queue.deadline(key) {
+                self.queue.reset_at(key, at);
+            }
+        }
     }
 
     /// Stops those of `timers` that run for `txn`.
@@ -97,7 +125,10 @@ mod tests {
 
     #[test]
     fn waits_grow_up_to_the_longest_and_by_rank() {
-        let config = Timers::default();
+        let config = Timers {
+            repeat_max: Duration::from_secs(30),
+            ..Timers::default()
+        };
         let seconds = |timer, rank, starts| wait(&config, timer, rank, starts).as_secs();
         assert_eq!(
             [0, 1, 2, 3, 9].map(|starts| seconds(Inquire, 0, starts)),
@@ -123,5 +154,36 @@ mod tests {
         let expired = std::future::poll_fn(|cx| timers.poll_expired(cx)).await;
         assert_eq!(expired, (two, Inquire));
         assert!(timers.queue.is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_has_backed_off_is_pulled_forward_and_starts_over() {
+        let hour = Duration::from_secs(3600);
+        let config = Timers {
+            inquire: hour,
+            fence: hour,
+            repeat_max: 100 * hour,
+            ..Timers::default()
+        };
+        let mut timers = TimerQueue::new(config);
+        let txn = TxnId::from_u128(1);
+        for timer in [Inquire, Inquire, Inquire, Fence] {
+            timers.start(txn, timer, 0);
+        }
+        let deadline = |timers: &TimerQueue| {
+            let key = timers.entries[&(txn, Inquire)].key.as_ref().unwrap();
+            timers.queue.deadline(key)
+        };
+        let late = deadline(&timers);
+        timers.renew(Inquire);
+        let renewed = deadline(&timers);
+        assert!(renewed < late);
+        assert_eq!(timers.entries[&(txn, Inquire)].starts, 1);
+        // What is due sooner stays.
+        timers.hasten(Inquire, 100 * hour);
+        assert!(deadline(&timers) <= renewed);
+        timers.hasten(Inquire, Duration::from_millis(1));
+        let expired = std::future::poll_fn(|cx| timers.poll_expired(cx)).await;
+        assert_eq!(expired, (txn, Inquire));
     }
 }

@@ -112,6 +112,10 @@ fn malformed(detail: String) -> Refusal {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use triumvir_kv::{Age, RESULTS_BYTES_MAX, Step};
+
     use super::*;
 
     fn encoded(version: u32, operations: Vec<v1::KvOperation>) -> Vec<u8> {
@@ -201,5 +205,36 @@ mod tests {
             "too-large"
         );
         assert_eq!(code(&vec![0; OPERATIONS_BYTES_MAX + 1]), "too-large");
+    }
+
+    #[test]
+    fn what_the_engine_accepts_fits_on_the_wire() {
+        let add = |place: usize| {
+            let mut key = vec![b'k'; 1900];
+            key[..8].copy_from_slice(&place.to_be_bytes());
+            let bound = Some(i64::MIN);
+            let kind = Some(Kind::Add(v1::KvAdd {
+                delta: i64::MIN,
+                min: bound,
+                max: bound,
+            }));
+            let key = key.into();
+            v1::KvOperation { key, kind }
+        };
+        let payload = encoded(KV_VERSION, (0..OPERATIONS_MAX).map(add).collect());
+        assert!(payload.len() <= OPERATIONS_BYTES_MAX, "{}", payload.len());
+        assert_eq!(operations(&payload).unwrap().len(), OPERATIONS_MAX);
+
+        let mut engine = triumvir_kv::Engine::default();
+        let key = Key::from("k");
+        let store = BTreeMap::from([(key.clone(), Value::from(&[0; 1984][..]))]);
+        let gets = vec![Operation::Get { key }; OPERATIONS_MAX];
+        let txn = triumvir_protocol::TxnId::from_u128(1);
+        let gets = Operations::new(gets).unwrap();
+        let Ok(Step::Prepared(prepared)) = engine.prepare(&store, txn, Age(txn), gets) else {
+            panic!("it fits")
+        };
+        let encoded = results(&prepared.results);
+        assert!(encoded.len() <= RESULTS_BYTES_MAX, "{}", encoded.len());
     }
 }

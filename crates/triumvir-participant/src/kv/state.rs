@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 use triumvir_kv::{
     Age, Changes, Engine, Event, Key, LockMode, LockView, Operations, Prepared, ReadStep, Step,
-    Storage, Value,
+    Value,
 };
 use triumvir_protocol::TxnId;
 use triumvir_storage::{StorageError, WeakDatabase};
@@ -81,14 +81,14 @@ impl Shared {
         operations: Operations,
     ) -> Result<Verdict, Refusal> {
         let mut state = self.lock();
-        let mut step = state
-            .engine
-            .prepare(&self.store, txn, age, operations.clone());
+        let view = self.store.view(operations.clone());
+        let mut step = state.engine.prepare(&view, txn, age, operations.clone());
         if matches!(step, Ok(Step::Standing)) {
             // Prepared before, for a vote that was never made: it would not be asked for otherwise.
             state.engine.abort(txn);
             state.advance(&self.store);
-            step = state.engine.prepare(&self.store, txn, age, operations);
+            let view = self.store.view(operations.clone());
+            step = state.engine.prepare(&view, txn, age, operations);
         }
         match step {
             Ok(Step::Prepared(prepared)) => Ok(Verdict::Prepared(Box::new(prepared))),
@@ -151,7 +151,7 @@ impl Shared {
         state.next_read += 1;
         let number = state.next_read;
         match state.engine.read(number, keys.iter().cloned()) {
-            ReadStep::Ready => Ok(values(&self.store, &keys)),
+            ReadStep::Ready => Ok(self.store.values(&keys)),
             ReadStep::Waiting => {
                 let (sender, answer) = oneshot::channel();
                 state.reads.insert(
@@ -185,7 +185,7 @@ impl State {
                 Event::Read { reader } => {
                     if let Some(Read { keys, answer }) = self.reads.remove(&reader) {
                         // A caller that does not wait any more needs no answer.
-                        let _ = answer.send(values(store, &keys));
+                        let _ = answer.send(store.values(&keys));
                     }
                 }
                 Event::Branch {
@@ -225,10 +225,6 @@ impl State {
         });
         prepared.collect()
     }
-}
-
-fn values(store: &Store, keys: &[Key]) -> Values {
-    keys.iter().map(|key| store.value(key)).collect()
 }
 
 fn unreadable(error: &StorageError) -> Refusal {

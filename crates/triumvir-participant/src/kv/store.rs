@@ -1,11 +1,12 @@
 //! The committed state as the engine sees it: what is on disk, under what is committed and on its way
 //! there. Locks are not known here.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use triumvir_kv::{Changes, Key, Storage, Value};
+use triumvir_kv::{Changes, Key, Operation, Operations, Storage, Value};
 use triumvir_storage::{KvTables, ReadTransaction, StorageError, WeakDatabase};
 
 /// Committed values.
@@ -81,8 +82,71 @@ impl Store {
         })
     }
 
+    /// What `operations` may read, in one transaction of the database that begins with the first read.
+    /// For as long as no commit is shown.
+    pub(super) fn view(&self, operations: Operations) -> View<'_> {
+        View {
+            store: self,
+            operations,
+            moment: OnceCell::new(),
+        }
+    }
+
+    /// The committed values under `keys`, in one transaction of the database, as of now if no commit
+    /// is shown meanwhile.
+    pub(super) fn values(&self, keys: &[Key]) -> Result<Vec<Option<Value>>, StorageError> {
+        let moment = self.moment(keys.iter())?;
+        keys.iter().map(|key| moment.value(key)).collect()
+    }
+
+    /// What is on its way to the disk is noted first, for the transaction may not find it there.
+    fn moment<'a>(&self, keys: impl Iterator<Item = &'a Key>) -> Result<Moment, StorageError> {
+        let overlay = self.overlay();
+        let pending = |key: &Key| Some((key.clone(), overlay.get(key)?.value.clone()));
+        let pending = keys.filter_map(pending).collect();
+        drop(overlay);
+        let read = self.database.upgrade()?.read()?;
+        Ok(Moment { pending, read })
+    }
+
     fn overlay(&self) -> MutexGuard<'_, BTreeMap<Key, Pending>> {
         self.overlay.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The committed values of some keys at one moment.
+struct Moment {
+    pending: BTreeMap<Key, Option<Value>>,
+    read: ReadTransaction,
+}
+
+impl Moment {
+    fn value(&self, key: &Key) -> Result<Option<Value>, StorageError> {
+        match self.pending.get(key) {
+            Some(value) => Ok(value.clone()),
+            None => KvTables::value(&self.read, key),
+        }
+    }
+}
+
+/// The committed values under the keys of a branch.
+pub(super) struct View<'a> {
+    store: &'a Store,
+    operations: Operations,
+    moment: OnceCell<Moment>,
+}
+
+impl Storage for View<'_> {
+    type Error = StorageError;
+
+    /// `key` must be one of the operations'.
+    fn value(&self, key: &Key) -> Result<Option<Value>, StorageError> {
+        if let Some(moment) = self.moment.get() {
+            return moment.value(key);
+        }
+        let keys = self.operations.iter().map(Operation::key);
+        let moment = self.store.moment(keys)?;
+        self.moment.get_or_init(|| moment).value(key)
     }
 }
 
@@ -182,15 +246,22 @@ mod tests {
         assert_eq!(store.value(&key).unwrap(), Some(Value::from(1)));
         store.show(1, &one);
         store.show(2, &two);
+        let gets = Operations::new(vec![Operation::Get { key: key.clone() }]).unwrap();
+        let view = store.view(gets);
+        assert_eq!(view.value(&key).unwrap(), None);
         store.landed(1, &one);
         assert_eq!(store.value(&key).unwrap(), None);
+        let both = [key.clone(), Key::from("b")];
+        assert_eq!(store.values(&both).unwrap(), [None, Some(Value::from(1))]);
         let scan =
             |prefix: &[u8], bytes_max| store.snapshot(prefix).unwrap().entries(bytes_max).unwrap();
         let b = vec![(Key::from("b"), Value::from(1))];
         assert_eq!(scan(b"", 100), Some(b));
         assert_eq!(scan(b"", 5), None);
         assert_eq!(scan(b"a", 100), Some(Vec::new()));
+        // Here it leaves the overlay without being stored: whoever has begun still sees it.
         store.landed(2, &two);
+        assert_eq!(view.value(&key).unwrap(), None);
         assert_eq!(store.value(&key).unwrap(), Some(Value::from(1)));
     }
 }

@@ -203,6 +203,7 @@ impl State {
                     participant: id.0,
                     name: entry.name.to_string(),
                     address: entry.address.to_string(),
+                    incarnation: entry.incarnation.0,
                 });
         v1::Directory {
             entries: entries.collect(),

@@ -1,7 +1,10 @@
 //! Participants that finish among themselves, without any coordinator.
 
-use triumvir_participant::Config;
-use triumvir_protocol::{Answer, Ballot, ParticipantId, Request, Value};
+use tokio_stream::StreamExt as _;
+use triumvir_participant::{Config, DataFolder};
+use triumvir_protocol::{Answer, Ballot, Digest, Message, ParticipantId, Request, TxnId, Value};
+use triumvir_wire::v1;
+use triumvir_wire::v1::peers_client::PeersClient;
 
 use crate::coordinator::Fake;
 use crate::support::*;
@@ -120,4 +123,59 @@ async fn they_finish_after_a_restart_of_all_with_no_coordinator_left() {
     assert_eq!(stock.get(&["left"]).await, [None]);
     orders.stop().await;
     stock.stop().await;
+}
+
+#[tokio::test]
+async fn before_it_has_registered_it_says_nothing_about_what_it_does_not_know() {
+    let Pair {
+        fake,
+        folders,
+        nodes: [orders, stock],
+        ids,
+        job,
+    } = Pair::prepared().await;
+    let image = crash_image(folders[0].path());
+    let coordinator = fake.address;
+    fake.stop().await;
+    orders.stop().await;
+    stock.stop().await;
+    // For all it knows, the folder may be an old copy.
+    let orders_config = config("orders", image.path(), coordinator);
+    let orders = Node::start(orders_config.clone()).await;
+    let mut peer = PeersClient::connect(format!("http://{}", orders.address))
+        .await
+        .unwrap();
+    let unknown = txn();
+    let poll = |txn: TxnId, digest: Digest| {
+        v1::PeerMessage::try_from((txn, digest, Message::Request(Request::Poll))).unwrap()
+    };
+    let hello = v1::PeerHello {
+        version: 1,
+        cluster: "test".to_owned(),
+        participant: ids[1].0,
+    };
+    let frame = v1::PeerFrame {
+        hello: Some(hello),
+        messages: vec![
+            poll(unknown, Digest([7; 32])),
+            poll(job.txn, job.terms.digest),
+        ],
+    };
+    let frames = tokio_stream::once(frame).chain(tokio_stream::pending());
+    let mut answers = peer.exchange(frames).await.unwrap().into_inner();
+    'known: loop {
+        let frame = within(answers.message()).await.unwrap().unwrap();
+        for message in frame.messages {
+            let (of, _, message): (TxnId, Digest, Message) = message.try_into().unwrap();
+            assert_eq!(of, job.txn);
+            if let Message::Answer(answer) = message {
+                assert!(matches!(answer, Answer::Prepared { .. }), "{answer:?}");
+                break 'known;
+            }
+        }
+    }
+    orders.stop().await;
+    let folder = DataFolder::open(&orders_config).unwrap();
+    let journal = triumvir_storage::Journal::load(folder.database()).unwrap();
+    assert!(!journal.branches.contains_key(&unknown));
 }

@@ -232,3 +232,24 @@ async fn a_lost_session_is_opened_again() {
     assert!(second.is_silent(TxnId::default()));
     node.stop().await;
 }
+
+#[tokio::test]
+async fn a_branch_in_doubt_asks_a_coordinator_as_soon_as_it_is_back() {
+    let (fake, data) = (Fake::start().await, tempfile::tempdir().unwrap());
+    let mut config = config("orders", data.path(), fake.address);
+    // Nobody would wait for its own time.
+    config.timers.inquire = Duration::from_secs(3600);
+    config.timers.fence = config.timers.inquire;
+    let node = Node::start(config).await;
+    let id = fake.session("orders").await;
+    let job = Job::one(id, &[put("a", 1)]);
+    fake.say(id, job.txn, job.terms.digest, job.can_commit(id));
+    assert!(matches!(fake.answer(id, job.txn).await, Answer::Yes { .. }));
+    assert!(fake.is_silent(job.txn));
+    fake.drop_sessions();
+    assert!(matches!(
+        fake.hear(id, job.txn).await,
+        Message::Inquiry(inquiry) if inquiry.terms == job.terms
+    ));
+    node.stop().await;
+}

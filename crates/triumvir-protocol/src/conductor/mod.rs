@@ -388,6 +388,18 @@ impl Conductor {
         }
     }
 
+    /// `who` is connected anew: it alone is told again what it may have missed.
+    pub fn on_connected(&self, who: ParticipantId, out: &mut ConductorOutputs) {
+        for (txn, flight) in self.flights.iter().filter(|(_, f)| f.terms.lists(who)) {
+            match &flight.phase {
+                FlightPhase::Voting if flight.yes.contains(&who) || flight.read.contains(&who) => {}
+                FlightPhase::Committed { unconfirmed, .. } if !unconfirmed.contains(&who) => {}
+                FlightPhase::Aborted { untold, .. } if !untold.contains(&who) => {}
+                _ => flight.remind(*txn, who, out),
+            }
+        }
+    }
+
     /// The caller no longer waits.
     pub fn leave(&mut self, caller: Caller, txn: TxnId) {
         if let Some(flight) = self.flights.get_mut(&txn) {

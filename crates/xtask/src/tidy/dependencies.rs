@@ -9,6 +9,7 @@ use crate::process::root;
 const TABLE: &[(&str, &[&str])] = &[
     ("triumvir-protocol", &[]),
     ("triumvir-kv", &["protocol"]),
+    ("triumvir-model", &["protocol"]),
     ("triumvir-wire", &["protocol"]),
     ("triumvir-storage", &["protocol", "kv"]),
     ("triumvir-replication", &["protocol", "wire", "storage"]),
