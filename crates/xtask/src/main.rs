@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod deny;
+mod model;
 mod process;
 mod test;
 mod tidy;
@@ -20,7 +21,9 @@ enum Task {
     Tidy,
     /// Check bans, licences and sources of all dependencies with cargo-deny.
     Deny,
-    /// Everything that CI runs: format, clippy, tidy, deny, test.
+    /// Check the core exhaustively within small bounds, and that every broken rule is found.
+    Model,
+    /// Everything that CI runs: format, clippy, tidy, deny, test, model.
     Ci,
 }
 
@@ -29,6 +32,7 @@ fn main() -> anyhow::Result<()> {
         Task::Test(args) => test::run(&args),
         Task::Tidy => tidy::run(),
         Task::Deny => deny::run(),
+        Task::Model => model::run(),
         Task::Ci => {
             process::cargo(["fmt", "--all", "--check"])?;
             tidy::run()?;
@@ -43,7 +47,8 @@ fn main() -> anyhow::Result<()> {
             ];
             process::cargo(lint)?;
             deny::run()?;
-            test::run(&test::Args::default())
+            test::run(&test::Args::default())?;
+            model::run()
         }
     }
 }

@@ -1,0 +1,176 @@
+//! What must always hold, and what must be reachable so that the former means something.
+
+use stateright::{Model, Property};
+use triumvir_protocol::{
+    AbortReason, Answer, BranchState, Conductor, NoReason, Outcome, Phase, Record, Standing, Value,
+};
+
+use crate::model::World;
+use crate::network::Body;
+use crate::state::{State, TXN};
+use crate::{Bounds, heal};
+
+macro_rules! invariants {
+    ($($name:literal,)*) => {
+        vec![$(Property::always($name, |_: &World, state: &State| {
+            state.broken.as_ref().is_none_or(|(name, _)| *name != $name)
+        }),)*]
+    };
+}
+
+/// The invariants; with [`Bounds::conditions`] those of *Non-blocking* as well.
+pub(crate) fn all(bounds: &Bounds) -> Vec<Property<World>> {
+    let mut all = invariants![
+        "agreement",
+        "validity",
+        "stability",
+        "client truth",
+        "one value per ballot",
+        "chosen value",
+        "witness",
+        "abort evidence",
+        "closure",
+        "forget",
+        "no resurrection",
+        "durability",
+        "isolation",
+        "work",
+        "no alarm",
+        "no panic",
+    ];
+    if bounds.conditions {
+        all.extend(heal::conditions());
+    }
+    all.extend(reachable(bounds));
+    all
+}
+
+fn reachable(bounds: &Bounds) -> Vec<Property<World>> {
+    let mut some = vec![Property::sometimes("commit", |_: &World, state: &State| {
+        everybody(state, Value::Commit)
+    })];
+    let prepared_abort = bounds.timeouts || bounds.inquiries > 0;
+    if prepared_abort {
+        some.push(Property::sometimes("abort", |_: &World, state: &State| {
+            everybody(state, Value::Abort)
+        }));
+    }
+    if bounds.timeouts {
+        some.push(Property::sometimes(
+            "vote timeout",
+            |_: &World, state: &State| {
+                let reason = match state.head.standing(TXN) {
+                    Standing::Ended(ended) => ended.reason,
+                    _ => None,
+                };
+                matches!(reason, Some(AbortReason::VoteTimeout(_)))
+            },
+        ));
+        some.push(Property::sometimes(
+            "work timeout",
+            |_: &World, state: &State| {
+                let refused = BranchState::Refused(NoReason::Timeout);
+                (0..state.nodes.len())
+                    .any(|at| state.branch(at).is_some_and(|b| b.state == refused))
+            },
+        ));
+    }
+    some.extend(reachable_by_peers(bounds));
+    some.push(Property::sometimes("finish alone", finished_alone));
+    if bounds.horizon {
+        some.push(Property::sometimes(
+            "forgotten",
+            |_: &World, state: &State| {
+                let forgot = |at| state.branch(at).is_none();
+                state.head.horizon().covers(TXN)
+                    && !state.nodes[0].effects.is_empty()
+                    && (0..state.nodes.len()).all(forgot)
+            },
+        ));
+    }
+    some
+}
+
+fn reachable_by_peers(bounds: &Bounds) -> Vec<Property<World>> {
+    let mut some = Vec::new();
+    if bounds.inquiries > 0 && bounds.seats > bounds.asked {
+        some.push(Property::sometimes("adoption", adoption));
+    }
+    if bounds.inquiries > 0 {
+        some.push(Property::sometimes(
+            "fence round",
+            |_: &World, state: &State| {
+                everybody(state, Value::Abort) && state.head.standing(TXN) == Standing::Absent
+            },
+        ));
+    }
+    if bounds.inquiries > 0 && bounds.rounds > 1 {
+        some.push(Property::sometimes(
+            "refusal resolved to commit",
+            |_: &World, s: &State| resolved(s, Value::Commit),
+        ));
+        some.push(Property::sometimes(
+            "refusal resolved to abort",
+            |_: &World, s: &State| resolved(s, Value::Abort),
+        ));
+    }
+    some
+}
+
+/// Everybody that prepared has carried out `outcome`, and at least one did.
+fn everybody(state: &State, outcome: Outcome) -> bool {
+    let mut effects = state.nodes.iter().flat_map(|node| node.effects.values());
+    let all = state.nodes.iter().all(|node| !node.effects.is_empty());
+    all && effects.all(|effect| *effect == outcome)
+}
+
+/// All have committed, and no leader knows that it may be told.
+fn finished_alone(_: &World, state: &State) -> bool {
+    let unaware = |conductor: &Conductor| conductor.phase(TXN) != Some(Phase::Committed);
+    let mut seats = state.seats.iter().map(|seat| seat.conductor.as_deref());
+    matches!(state.head.standing(TXN), Standing::Open(_))
+        && everybody(state, Value::Commit)
+        && seats.all(|conductor| conductor.is_some_and(unaware))
+}
+
+/// A leader that no client has asked has gathered the votes, and no earlier one has.
+fn adoption(world: &World, state: &State) -> bool {
+    let proposed = |record: &Record| matches!(record, Record::PreCommit { .. });
+    let phase = |at: usize| {
+        let conductor = state.seats[at].conductor.as_ref();
+        conductor.and_then(|conductor| conductor.phase(TXN))
+    };
+    let first = world.bounds.asked;
+    state.head.standing(TXN) == Standing::Absent
+        && state.limbo.iter().any(|record| proposed(record))
+        && state.seats.len() > first
+        && (0..first).all(|at| !matches!(phase(at), Some(Phase::Proposed)))
+        && (first..state.seats.len()).any(|at| phase(at) == Some(Phase::Proposed))
+}
+
+/// A coordinator's ballot above the first was acknowledged.
+fn resolved(state: &State, value: Value) -> bool {
+    let Standing::Open(open) = state.head.standing(TXN) else {
+        return false;
+    };
+    let ack = Answer::Ack {
+        ballot: open.accepted.ballot,
+    };
+    open.accepted.value == value
+        && open.accepted.ballot.round > 0
+        && state
+            .network
+            .iter()
+            .any(|(_, envelope)| envelope.body == Body::Answer(ack.clone()))
+}
+
+impl World {
+    /// The names of what must be reachable.
+    pub fn reachable(&self) -> Vec<&'static str> {
+        let sometimes = stateright::Expectation::Sometimes;
+        let all = self.properties().into_iter();
+        all.filter(|p| p.expectation == sometimes)
+            .map(|p| p.name)
+            .collect()
+    }
+}

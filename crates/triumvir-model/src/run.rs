@@ -1,0 +1,85 @@
+//! One run of the checker and what it found.
+
+use std::fmt;
+use std::time::Duration;
+
+use stateright::{Checker, HasDiscoveries, Model};
+
+use crate::{Bounds, World};
+
+/// When a run stops although there is more to see.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Threads.
+    pub threads: usize,
+    /// Time.
+    pub time: Duration,
+    /// States, repeated ones included.
+    pub states: usize,
+}
+
+/// What a run found.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// Different states.
+    pub states: usize,
+    /// States, repeated ones included.
+    pub generated: usize,
+    /// The longest shortest way to a state, in steps.
+    pub depth: usize,
+    /// Whether every state within the bounds was seen.
+    pub complete: bool,
+    /// Properties that do not hold, each with a transcript.
+    pub failures: Vec<(&'static str, String)>,
+    /// What was not reached.
+    pub missing: Vec<&'static str>,
+}
+
+/// Visits every state within `bounds`, breadth first, until a property fails or a limit is reached.
+pub fn run(bounds: Bounds, limits: Limits) -> Found {
+    let names = World::new(bounds.clone()).reachable();
+    let checker = World::new(bounds)
+        .checker()
+        .threads(limits.threads)
+        .timeout(limits.time)
+        .target_state_count(limits.states)
+        .finish_when(HasDiscoveries::AnyFailures)
+        .spawn_bfs();
+    let began = std::time::Instant::now();
+    let checker = checker.join();
+    let discoveries = checker.discoveries();
+    let missing = names.iter().copied();
+    let missing: Vec<_> = missing
+        .filter(|name| !discoveries.contains_key(name))
+        .collect();
+    let mut failures: Vec<_> = discoveries
+        .into_iter()
+        .filter(|(name, _)| !names.contains(name))
+        .map(|(name, path)| (name, checker.model().transcript(&path.into_actions())))
+        .collect();
+    failures.sort_unstable();
+    let stopped = began.elapsed() >= limits.time || checker.state_count() >= limits.states;
+    Found {
+        states: checker.unique_state_count(),
+        generated: checker.state_count(),
+        depth: checker.max_depth(),
+        complete: failures.is_empty() && !stopped,
+        failures,
+        missing,
+    }
+}
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all = if self.complete { "all" } else { "not all" };
+        write!(
+            f,
+            "{} states ({} generated), depth {}, {all}; not reached: {:?}",
+            self.states, self.generated, self.depth, self.missing
+        )?;
+        for (name, transcript) in &self.failures {
+            write!(f, "\n{name}:\n{transcript}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,152 @@
+//! Every rule is needed: with one left out, the checker finds an execution that breaks a property, and
+//! the shortest is written down under `testdata/`. With `TRIUMVIR_BLESS=1` the files are rewritten.
+//! Under the feature `mutants` alone, as nothing else can leave a rule out.
+
+#![cfg(feature = "mutants")]
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use triumvir_model::{Ask, Bounds, Content, Limits, Vote, run};
+use triumvir_protocol::{Mode, Rules};
+
+/// Generous: no mutant needs a tenth of it.
+const LIMITS: Limits = Limits {
+    threads: 1,
+    time: Duration::from_secs(600),
+    states: 4_000_000,
+};
+
+fn caught(name: &str, bounds: Bounds, property: &str) {
+    // What panics here is a finding; its message is in the transcript.
+    std::panic::set_hook(Box::new(|_| {}));
+    let found = run(bounds, LIMITS);
+    drop(std::panic::take_hook());
+    let (broken, transcript) = found.failures.first().unwrap_or_else(|| {
+        panic!("{name} is not seen: {found}");
+    });
+    assert_eq!(*broken, property, "{found}");
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("testdata/{name}.txt"));
+    let text = format!(
+        "# {name}: {property} does not hold ({} states)\n\n{transcript}",
+        found.states
+    );
+    if std::env::var_os("TRIUMVIR_BLESS").is_some_and(|value| value == "1") {
+        std::fs::create_dir_all(path.parent().expect("it has one")).expect("writable");
+        std::fs::write(&path, &text).expect("writable");
+    }
+    let known = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(known, text, "TRIUMVIR_BLESS=1 rewrites");
+}
+
+macro_rules! mutants {
+    ($($test:ident: $rule:ident => $property:literal, $with:expr;)*) => {
+        $(#[test]
+        fn $test() {
+            let mut rules = Rules::default();
+            rules.$rule = true;
+            let mut bounds = Bounds::new(rules, 2);
+            bounds.alarms = false;
+            bounds.only = Some($property);
+            let with: fn(&mut Bounds) = $with;
+            with(&mut bounds);
+            caught(stringify!($test), bounds, $property);
+        })*
+    };
+}
+
+/// Two contents under one id, the second in `mode`, each at a seat of its own.
+fn two(b: &mut Bounds, mode: Mode, text: &str) {
+    b.contents.push(Content::text(b.rules, mode, &[1, 2], text));
+    b.asks.push(Ask::Commit(1));
+    b.seats = 2;
+    b.asked = 2;
+}
+
+mutants! {
+    m01_abort_alone: abort_alone => "agreement", |_| {};
+    m02_fenced_is_aborted: fenced_is_aborted => "agreement", |b| b.rounds = 2;
+    m03_abort_on_refusal: abort_on_refusal => "client truth", |_| {};
+    m04_answer_at_record: answer_at_record => "client truth", |_| {};
+    m05_abort_after_proposal: abort_after_proposal => "closure", |b| {
+        b.timeouts = true;
+        b.inquiries = 0;
+    };
+    m06_abort_without_record: abort_without_record => "closure", |b| {
+        b.timeouts = true;
+        b.inquiries = 0;
+        b.seats = 2;
+        b.asked = 2;
+    };
+    m07_absence_is_abort: absence_is_abort => "client truth", |b| {
+        b.asks.push(Ask::Outcome);
+        b.inquiries = 0;
+    };
+    m09_send_unrecorded: send_unrecorded => "witness", |b| b.rounds = 2;
+    m10_abort_on_promises: abort_on_promises => "agreement", |b| b.rounds = 2;
+    m12_ack_unforced: ack_unforced => "client truth", |b| {
+        b.restarts = true;
+    };
+    m13_count_read: count_read => "durability", |b| {
+        b.votes[1] = vec![Vote::Read];
+        b.rounds = 2;
+    };
+    m14_forget_read: forget_read => "agreement", |b| {
+        b.votes[1] = vec![Vote::Read, Vote::No];
+        b.inquiries = 0;
+    };
+    m15_forget_committed: forget_committed => "agreement", |_| {};
+    m16_refuse_forgotten: refuse_forgotten => "durability", |b| {
+        b.horizon = true;
+        b.inquiries = 0;
+    };
+    m17_abort_forgotten: abort_forgotten => "no resurrection", |b| {
+        b.horizon = true;
+        b.timeouts = true;
+        b.inquiries = 0;
+    };
+    m18_horizon_is_abort: horizon_is_abort => "client truth", |b| {
+        b.horizon = true;
+        b.asks.push(Ask::Outcome);
+        b.inquiries = 0;
+    };
+    m19_horizon_unforced: horizon_unforced => "durability", |b| {
+        b.horizon = true;
+        b.inquiries = 0;
+    };
+    m19_horizon_unapplied: horizon_unapplied => "agreement", |b| {
+        b.horizon = true;
+        b.inquiries = 0;
+    };
+    m20_horizon_passes_open: horizon_passes_open => "no resurrection", |b| {
+        b.horizon = true;
+        b.inquiries = 0;
+    };
+    m21_end_on_decided: end_on_decided => "forget", |b| b.inquiries = 0;
+    m22_ignore_digest: ignore_digest => "durability", |b| two(b, Mode::ThreePhase, "b");
+    m23_ignore_mode: ignore_mode => "client truth", |b| two(b, Mode::TwoPhase, "a");
+    m24_no_tombstone: no_tombstone => "durability", |b| {
+        b.votes[1] = vec![Vote::No];
+        b.inquiries = 0;
+    };
+    m25_yes_without_work: yes_without_work => "work", |b| {
+        b.contents = vec![Content::done(b.rules, Mode::ThreePhase, &[1, 2])];
+        b.inquiries = 0;
+    };
+    m26_read_without_work: read_without_work => "validity", |b| b.seats = 2;
+    m28_poll_binds_nothing: poll_binds_nothing => "condition 3", |b| {
+        b.only = None;
+        b.conditions = true;
+    };
+    m28_conflict_silent: conflict_silent => "condition 3", |b| {
+        b.only = None;
+        two(b, Mode::ThreePhase, "b");
+        b.conditions = true;
+    };
+    m28_forgotten_ignored: forgotten_ignored => "condition 3", |b| {
+        b.only = None;
+        b.horizon = true;
+        b.conditions = true;
+        b.inquiries = 0;
+    };
+}
