@@ -2,6 +2,7 @@
 //! transcripts under `testdata/`, no clock, and no randomness without a seed.
 
 mod explore;
+mod forgotten;
 mod golden;
 #[cfg(feature = "mutants")]
 mod mutants;
