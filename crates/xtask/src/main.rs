@@ -23,7 +23,7 @@ enum Task {
     Deny,
     /// Check the core exhaustively within small bounds, and that every broken rule is found.
     Model,
-    /// Everything that CI runs: format, clippy, tidy, deny, test, model.
+    /// Everything that CI runs: format, clippy, tidy, deny, test.
     Ci,
 }
 
@@ -47,8 +47,7 @@ fn main() -> anyhow::Result<()> {
             ];
             process::cargo(lint)?;
             deny::run()?;
-            test::run(&test::Args::default())?;
-            model::run()
+            test::run(&test::Args::default())
         }
     }
 }
