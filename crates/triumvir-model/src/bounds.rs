@@ -54,8 +54,8 @@ impl Content {
     }
 }
 
-/// A run's parties and limits. Restarts and repeated messages need no limit: they lead back to
-/// states that are known.
+/// A run's parties and limits. Repeated messages need no limit: they lead back to states that are
+/// known.
 #[derive(Clone, Debug)]
 pub struct Bounds {
     /// The rules in force.
@@ -68,19 +68,27 @@ pub struct Bounds {
     pub asks: Vec<Ask>,
     /// How many seats clients reach: the first of them.
     pub asked: usize,
+    /// What happens in every execution before anything else, as a transcript says it. Only what comes
+    /// after it is explored.
+    pub opening: Vec<String>,
+    /// Whether everybody says at once what it can say without any change of its own. More messages
+    /// under way allow more, never less, so nothing is lost; transcripts get long.
+    pub eager: bool,
     /// Activations: leader changes and one more.
     pub seats: usize,
     /// The highest round of a ballot.
     pub rounds: u32,
-    /// How often T1 goes off at a participant between its restarts, twice in a row each time: the
+    /// By participant, how often T1 goes off there between its restarts, twice in a row each time: the
     /// coordinators are asked, then the peers are polled.
-    pub inquiries: u8,
+    pub inquiries: Vec<u8>,
     /// Whether committing and undoing take time, in which other things happen.
     pub slow: bool,
     /// Whether the last seat may act on less than the whole log. Earlier seats always may.
     pub lag: bool,
-    /// Whether participants restart.
+    /// Whether participants crash and restart with what they have forced.
     pub restarts: bool,
+    /// How often each does so; none: any number of times.
+    pub restarts_max: Option<u8>,
     /// Whether work and vote timers go off.
     pub timeouts: bool,
     /// Whether the horizon moves.
@@ -107,12 +115,15 @@ impl Bounds {
             contents: vec![Content::text(rules, Mode::ThreePhase, &all, "a")],
             asks: vec![Ask::Commit(0)],
             asked: 1,
+            opening: Vec::new(),
+            eager: false,
             seats: 1,
             rounds: 1,
-            inquiries: 1,
+            inquiries: vec![1; participants as usize],
             slow: false,
             lag: false,
             restarts: false,
+            restarts_max: None,
             timeouts: false,
             horizon: false,
             epochs: false,
@@ -120,5 +131,17 @@ impl Bounds {
             alarms: true,
             conditions: false,
         }
+    }
+    /// Begins when every listed participant has voted YES by the first leader's can-commit, with all
+    /// that was said still under way.
+    pub fn open_voted(&mut self) {
+        let id = |at: usize| format!("p{}", at + 1);
+        let votes = (0..self.votes.len()).map(id);
+        let votes = votes.flat_map(|p| {
+            let asked = format!("{p} receives n -> {p}: CAN-COMMIT with work a");
+            [asked, format!("{p} has prepared: Yes")]
+        });
+        let begun = ["n1 is activated", "a client asks n1: commit a"];
+        self.opening = begun.map(String::from).into_iter().chain(votes).collect();
     }
 }

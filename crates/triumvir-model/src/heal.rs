@@ -89,31 +89,30 @@ impl World {
         if state.broken.is_some() {
             return true;
         }
-        let mut from = state.clone();
-        from.network = Default::default();
-        from.limbo.clear();
-        from.seats.clear();
-        let mut bounds = self.bounds.clone();
-        bounds.rounds = u32::MAX;
-        bounds.alarms = false;
-        let mut step = Step::new(&bounds, from, false);
-        for &party in parties {
-            step.restart(party);
-        }
-        step.observe();
-        let head = if led { step.state.head.hash() } else { 0 };
-        let nodes: Vec<_> = parties
-            .iter()
-            .map(|at| step.state.nodes[*at].hash())
-            .collect();
-        let key = (condition, hash(&(head, nodes, parties, led)));
-        if let Some(known) = self.healed.lock().expect("nobody panics with it").get(&key) {
-            return *known;
-        }
-        let heals = schedule(&mut step, led, parties);
-        let mut healed = self.healed.lock().expect("nobody panics with it");
-        healed.insert(key, heals);
-        heals
+        // By what these parties are; what they lose below makes many of these one.
+        let head = if led { state.head.hash() } else { 0 };
+        let nodes = |state: &State| -> Vec<u64> {
+            let nodes = parties.iter().map(|at| state.nodes[*at].hash());
+            nodes.collect()
+        };
+        let key = hash(&(condition, "as found", head, nodes(state), parties));
+        self.memo.heals(key, || {
+            let mut bounds = self.bounds.clone();
+            bounds.rounds = u32::MAX;
+            bounds.alarms = false;
+            bounds.restarts_max = None;
+            let mut from = state.clone();
+            from.network = Default::default();
+            from.limbo.clear();
+            from.seats.clear();
+            let mut step = Step::new(&bounds, &self.memo, from, false);
+            for &party in parties {
+                step.restart(party);
+            }
+            step.observe();
+            let key = hash(&(condition, "restarted", head, nodes(&step.state), parties));
+            self.memo.heals(key, || schedule(&mut step, led, parties))
+        })
     }
 }
 
@@ -155,16 +154,16 @@ fn schedule(step: &mut Step<'_>, led: bool, parties: &[usize]) -> bool {
 /// Delivers, works and replicates until nothing is left to do.
 fn quiet(step: &mut Step<'_>, led: bool, parties: &[usize]) -> bool {
     for _ in 0..QUIET_MAX {
-        let messages = step.take_messages();
-        let mut busy = !messages.is_empty();
-        for envelope in messages {
+        let messages = std::mem::take(&mut step.state.network);
+        let mut busy = messages.iter().next().is_some();
+        for envelope in messages.iter() {
             let from = envelope.from.map(|id| id.0 as usize - 1);
             if from.is_some_and(|from| !parties.contains(&from)) {
                 continue;
             }
             match envelope.to.map(|id| id.0 as usize - 1) {
-                Some(to) if parties.contains(&to) => step.deliver_envelope(to, &envelope, false),
-                None if led => step.receive_envelope(0, &envelope),
+                Some(to) if parties.contains(&to) => step.deliver(to, envelope),
+                None if led => step.receive(0, envelope),
                 _ => {}
             }
             step.observe();

@@ -5,6 +5,7 @@
 mod action;
 mod bounds;
 mod heal;
+mod memo;
 mod model;
 mod network;
 mod node;

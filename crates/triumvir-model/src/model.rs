@@ -1,8 +1,7 @@
 //! The states and steps of a run, for stateright.
 
-use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
+use std::sync::Arc;
 
 use stateright::{Model, Property};
 use triumvir_protocol::invariants::Chronicle;
@@ -11,47 +10,71 @@ use triumvir_protocol::{
     ParticipantTimer, Record, Request, Value, Work,
 };
 
+use crate::memo::Memo;
 use crate::network::{Body, Envelope, Network};
 use crate::node::Node;
-use crate::shared::Shared;
+use crate::shared::{Shared, hash};
 use crate::state::{State, TXN};
 use crate::step::Step;
-use crate::{Action, Bounds, Vote, past, properties};
+use crate::{Action, Bounds, Vote, properties};
 
 /// A run of the model within bounds.
 #[derive(Debug)]
 pub struct World {
     pub(crate) bounds: Bounds,
-    /// Which durable states the conditions of *Non-blocking* are known to hold in.
-    pub(crate) healed: Mutex<HashMap<(u8, u64), bool>>,
+    pub(crate) memo: Memo,
 }
 
 impl World {
     /// A run within `bounds`.
     pub fn new(bounds: Bounds) -> Self {
-        let healed = Mutex::default();
-        Self { bounds, healed }
+        let memo = Memo::default();
+        Self { bounds, memo }
     }
 
     /// The steps of `actions` for people: one line for each action, and what came of it.
     pub fn transcript(&self, actions: &[Action]) -> String {
         let mut lines = Vec::new();
         let mut state = self.start();
-        for action in actions {
-            let mut step = Step::new(&self.bounds, state.clone(), true);
+        for action in self.opening().iter().chain(actions) {
+            let mut step = Step::new(&self.bounds, &self.memo, state.clone(), true);
             let acted = catch_unwind(AssertUnwindSafe(|| step.act(*action)));
-            lines.extend(step.trace.take().unwrap_or_default());
+            lines.append(step.trace.as_mut().expect("it is wanted"));
             if let Err(panic) = acted {
                 lines.push(format!("BROKEN no panic: {}", reason(&*panic)));
                 break;
             }
+            step.settle();
+            lines.extend(step.trace.into_iter().flatten());
             state = step.state;
-            if let Some((name, why)) = &state.broken {
+            if let Some((name, why)) = state.broken() {
                 lines.push(format!("BROKEN {name}: {why}"));
             }
         }
         lines.push(String::new());
         lines.join("\n")
+    }
+
+    /// The actions that the opening names.
+    ///
+    /// # Panics
+    ///
+    /// If one of them cannot happen.
+    fn opening(&self) -> Vec<Action> {
+        let mut state = self.start();
+        let mut taken = Vec::new();
+        for line in &self.bounds.opening {
+            let mut actions = Vec::new();
+            self.actions(&state, &mut actions);
+            let mut step = Step::new(&self.bounds, &self.memo, state, false);
+            let action = actions.into_iter().find(|a| step.describe(*a) == *line);
+            let action = action.unwrap_or_else(|| panic!("this cannot happen now: {line}"));
+            step.act(action);
+            step.settle();
+            taken.push(action);
+            state = step.state;
+        }
+        taken
     }
 
     pub(crate) fn start(&self) -> State {
@@ -69,7 +92,7 @@ impl World {
                 .map(|id| Shared::new(Node::new(rules, ParticipantId(id))))
                 .collect(),
             network: Network::default(),
-            past: past::begin(past),
+            past: Shared::new(past),
             broken: None,
         }
     }
@@ -136,7 +159,7 @@ impl World {
             if self.bounds.timeouts {
                 actions.push(Action::Fire(at, ParticipantTimer::Work));
             }
-            if node.inquiries < self.bounds.inquiries {
+            if node.inquiries < self.bounds.inquiries[at] {
                 actions.push(Action::Fire(at, ParticipantTimer::Inquire));
             }
             if let Some(branch) = node.branches.get(&TXN) {
@@ -153,7 +176,8 @@ impl World {
             if (told || state.head.horizon().covers(TXN)) && node.machine.horizon() < Horizon(TXN) {
                 actions.push(Action::Learn(at));
             }
-            if self.bounds.restarts {
+            let max = self.bounds.restarts_max;
+            if self.bounds.restarts && max.is_none_or(|max| node.restarts < max) {
                 actions.push(Action::Restart(at));
             }
             let id = node.machine.id();
@@ -179,25 +203,26 @@ impl World {
             || state
                 .network
                 .iter()
-                .any(|(_, envelope)| envelope.to == id && polled(&envelope.body))
+                .any(|envelope| envelope.to == id && polled(&envelope.body))
     }
 
     fn message_actions(&self, state: &State, actions: &mut Vec<Action>) {
-        for (key, envelope) in state.network.iter() {
+        for envelope in state.network.iter() {
+            let key = envelope.hash();
             if let Some(to) = envelope.to {
                 let at = to.0 as usize - 1;
-                actions.push(Action::Deliver(at, *key));
+                actions.push(Action::Deliver(at, key));
                 #[cfg(feature = "mutants")]
                 if self.bounds.rules.ack_unforced && self.bounds.restarts {
-                    actions.push(Action::Tear(at, *key));
+                    actions.push(Action::Tear(at, key));
                 }
                 continue;
             }
             let acting = |at: &usize| state.seats[*at].conductor.is_some();
             let seats = (0..state.seats.len()).filter(acting);
-            actions.extend(seats.map(|at| Action::Receive(at, *key)));
+            actions.extend(seats.map(|at| Action::Receive(at, key)));
             if matches!(envelope.body, Body::Inquiry(_)) {
-                actions.push(Action::Receive(state.seats.len(), *key));
+                actions.push(Action::Receive(state.seats.len(), key));
             }
         }
     }
@@ -208,7 +233,14 @@ impl Model for World {
     type Action = Action;
 
     fn init_states(&self) -> Vec<State> {
-        vec![self.start()]
+        let mut state = self.start();
+        for action in self.opening() {
+            let mut step = Step::new(&self.bounds, &self.memo, state, false);
+            step.act(action);
+            step.settle();
+            state = step.state;
+        }
+        vec![state]
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
@@ -222,18 +254,19 @@ impl Model for World {
     }
 
     fn next_state(&self, last: &State, action: Action) -> Option<State> {
-        let mut step = Step::new(&self.bounds, last.clone(), false);
+        let mut step = Step::new(&self.bounds, &self.memo, last.clone(), false);
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| step.act(action))) {
             if self.bounds.only.is_some_and(|only| only != "no panic") {
                 return None;
             }
-            let broken = Some(("no panic", reason(&*panic)));
+            let broken = Some(Arc::new(("no panic", reason(&*panic))));
             let state = last.clone();
             return Some(State { broken, ..state });
         }
-        if step.beyond {
+        if step.beyond || step.state == *last {
             return None;
         }
+        step.settle();
         let mut state = step.state;
         self.bury(&mut state);
         (state != *last).then_some(state)
@@ -244,7 +277,7 @@ impl Model for World {
     }
 
     fn format_step(&self, last: &State, action: Action) -> Option<String> {
-        let mut step = Step::new(&self.bounds, last.clone(), true);
+        let mut step = Step::new(&self.bounds, &self.memo, last.clone(), true);
         catch_unwind(AssertUnwindSafe(|| step.act(action))).ok()?;
         step.trace.map(|lines| lines.join("\n"))
     }
@@ -304,7 +337,7 @@ impl World {
                 digest: *digest,
                 body: Body::Answer(answer.clone()),
             };
-            let dead = plain && envelope.digest == *digest && answers.contains(&reply);
+            let dead = plain && envelope.digest == *digest && answers.contains(hash(&reply));
             !dead
         });
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use triumvir_protocol::{Answer, Digest, Epoch, Inquiry, ParticipantId, Request};
 
-use crate::shared::hash;
+use crate::shared::Shared;
 
 /// What is said.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -25,51 +25,55 @@ pub(crate) struct Envelope {
     pub(crate) body: Body,
 }
 
-/// All messages, by their hashes.
+/// All messages, ascending by hash.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Network {
-    messages: Arc<Vec<(u64, Arc<Envelope>)>>,
+    messages: Arc<Vec<Shared<Envelope>>>,
+    /// The sum of their hashes: that of the set.
+    sum: u64,
 }
 
 impl Network {
-    /// Returns whether it is a new one.
-    pub(crate) fn post(&mut self, envelope: Envelope) -> bool {
-        let key = hash(&envelope);
-        match self.messages.binary_search_by_key(&key, |(key, _)| *key) {
-            Ok(_) => false,
-            Err(place) => {
-                Arc::make_mut(&mut self.messages).insert(place, (key, Arc::new(envelope)));
-                true
-            }
+    pub(crate) fn post(&mut self, envelope: &Shared<Envelope>) {
+        if let Err(place) = self.place(envelope.hash()) {
+            Arc::make_mut(&mut self.messages).insert(place, envelope.clone());
+            self.sum = self.sum.wrapping_add(envelope.hash());
         }
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &(u64, Arc<Envelope>)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Shared<Envelope>> {
         self.messages.iter()
     }
 
-    pub(crate) fn contains(&self, envelope: &Envelope) -> bool {
-        let key = hash(envelope);
-        let place = self.messages.binary_search_by_key(&key, |(key, _)| *key);
-        place.is_ok()
+    pub(crate) fn contains(&self, key: u64) -> bool {
+        self.place(key).is_ok()
     }
 
-    pub(crate) fn find(&self, key: u64) -> Option<Arc<Envelope>> {
-        let place = self.messages.binary_search_by_key(&key, |(key, _)| *key);
-        Some(Arc::clone(&self.messages[place.ok()?].1))
+    pub(crate) fn find(&self, key: u64) -> Option<&Shared<Envelope>> {
+        Some(&self.messages[self.place(key).ok()?])
     }
 
-    pub(crate) fn retain(&mut self, keep: impl Fn(&Envelope) -> bool) {
-        if self.messages.iter().any(|(_, envelope)| !keep(envelope)) {
-            Arc::make_mut(&mut self.messages).retain(|(_, envelope)| keep(envelope));
+    pub(crate) fn retain(&mut self, keep: impl Fn(&Shared<Envelope>) -> bool) {
+        if self.messages.iter().any(|envelope| !keep(envelope)) {
+            let sum = &mut self.sum;
+            Arc::make_mut(&mut self.messages).retain(|envelope| {
+                let keeps = keep(envelope);
+                if !keeps {
+                    *sum = sum.wrapping_sub(envelope.hash());
+                }
+                keeps
+            });
         }
+    }
+
+    fn place(&self, key: u64) -> Result<usize, usize> {
+        self.messages.binary_search_by_key(&key, Shared::hash)
     }
 }
 
 impl PartialEq for Network {
     fn eq(&self, other: &Self) -> bool {
-        let keys = |n: &Self| n.messages.iter().map(|(key, _)| *key).collect::<Vec<_>>();
-        keys(self) == keys(other)
+        (self.sum, self.messages.len()) == (other.sum, other.messages.len())
     }
 }
 
@@ -77,9 +81,6 @@ impl Eq for Network {}
 
 impl Hash for Network {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_usize(self.messages.len());
-        for (key, _) in self.messages.iter() {
-            state.write_u64(*key);
-        }
+        state.write_u64(self.sum);
     }
 }

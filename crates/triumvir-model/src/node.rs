@@ -1,15 +1,58 @@
 //! A participant: the real machine, its disk, and a resource. Volatile is what the machine holds
-//! beyond its disk, and the resource's jobs.
+//! beyond its disk, and the resource's jobs. What an event does to it depends on nothing else.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use triumvir_protocol::invariants::Stored;
 use triumvir_protocol::{
-    Action as Job, Branch, Digest, Force, Horizon, Incarnation, NoReason, Outcome, Participant,
-    ParticipantId, ParticipantOutputs, Payload, PrepareResult, Rules, TxnId, Value,
+    Action as Job, Alarm, Branch, Digest, Epoch, Force, Horizon, Incarnation, Message, NoReason,
+    Outcome, Participant, ParticipantId, ParticipantOutputs, ParticipantTimer, Payload,
+    PrepareResult, Rules, Source, Target, TxnId, Value,
 };
 
 use crate::Vote;
+use crate::network::{Body, Envelope};
+use crate::shared::Shared;
+use crate::state::TXN;
+
+/// Every coordinator replica under one name: any of them may have led before.
+pub(crate) const REPLICA: triumvir_protocol::ReplicaId = triumvir_protocol::ReplicaId(1);
+
+/// A start after a crash.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Restart {
+    pub(crate) incarnation: Incarnation,
+    /// The run has a limit.
+    pub(crate) counted: bool,
+}
+
+/// What happens at a participant. A message is named by its hash.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum NodeEvent {
+    Receive(u64),
+    /// It receives a message and crashes before its force.
+    Tear(u64, Restart),
+    Learn,
+    Work(Vote),
+    Operate,
+    Fire(ParticipantTimer),
+    Restart(Restart),
+}
+
+/// What came of an event.
+#[derive(Clone, Debug)]
+pub(crate) struct NodeStep {
+    /// Afterwards.
+    pub(crate) node: Shared<Node>,
+    /// What a broken rule lets leave before it is forced.
+    pub(crate) unforced: Vec<Shared<Envelope>>,
+    pub(crate) force: Vec<Force>,
+    pub(crate) jobs: Vec<Job>,
+    pub(crate) send: Vec<Shared<Envelope>>,
+    pub(crate) alarm: Option<Alarm>,
+    /// Onlookers see it.
+    pub(crate) seen: bool,
+}
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Node {
@@ -22,6 +65,8 @@ pub(crate) struct Node {
     pub(crate) jobs: VecDeque<(TxnId, Job)>,
     /// T1 since the last start.
     pub(crate) inquiries: u8,
+    /// Where they are counted.
+    pub(crate) restarts: u8,
     /// The application has done its operation, once.
     pub(crate) operated: bool,
 }
@@ -39,12 +84,139 @@ impl Node {
             locked: BTreeSet::new(),
             jobs: VecDeque::new(),
             inquiries: 0,
+            restarts: 0,
             operated: false,
         }
     }
 
+    /// What `event` does; `message` is what it receives, if it does.
+    pub(crate) fn step(
+        &self,
+        rules: Rules,
+        event: NodeEvent,
+        message: Option<&Envelope>,
+    ) -> NodeStep {
+        let mut node = self.clone();
+        let mut out = ParticipantOutputs::default();
+        match event {
+            NodeEvent::Receive(_) => node.receive(message, &mut out),
+            NodeEvent::Tear(_, restart) => {
+                node.receive(message, &mut out);
+                let unforced = node.unforced(&mut out);
+                node = self.clone();
+                let step = node.step(rules, NodeEvent::Restart(restart), None);
+                return NodeStep { unforced, ..step };
+            }
+            NodeEvent::Learn => node.machine.on_horizon(Horizon(TXN), &mut out),
+            NodeEvent::Work(vote) => node.work(vote, &mut out),
+            NodeEvent::Operate => {
+                node.operated = true;
+                node.machine.on_work(TXN, &mut out);
+            }
+            NodeEvent::Fire(timer) => node.fire(timer, &mut out),
+            NodeEvent::Restart(restart) => {
+                node.restore(rules, restart.incarnation);
+                node.restarts += u8::from(restart.counted);
+                node.machine.start(&mut out);
+            }
+        }
+        node.absorb(event, out)
+    }
+
+    fn absorb(mut self, event: NodeEvent, mut out: ParticipantOutputs) -> NodeStep {
+        let unforced = self.unforced(&mut out);
+        let send = out.send.drain(..);
+        let send = send.map(|(target, _, digest, message)| self.envelope(target, digest, message));
+        let send: Vec<_> = send.collect();
+        out.force.iter().for_each(|force| self.force(force));
+        let jobs = out.actions.iter().map(|(_, job)| job.clone()).collect();
+        let seen = matches!(event, NodeEvent::Work(_) | NodeEvent::Restart(_))
+            || !(out.force.is_empty() && out.actions.is_empty() && out.alarms.is_empty());
+        self.take(out.actions);
+        NodeStep {
+            node: Shared::new(self),
+            unforced,
+            force: out.force,
+            jobs,
+            send,
+            alarm: out.alarms.last().map(|(_, alarm)| *alarm),
+            seen,
+        }
+    }
+
+    fn receive(&mut self, message: Option<&Envelope>, out: &mut ParticipantOutputs) {
+        let Envelope {
+            from, digest, body, ..
+        } = message.expect("a message is received").clone();
+        match (from, body) {
+            (None, Body::Request(epoch, request)) => {
+                let source = Source::Coordinator(REPLICA, epoch);
+                self.machine
+                    .handle_request(source, TXN, digest, request, out);
+            }
+            (Some(from), Body::Request(_, request)) => {
+                let source = Source::Peer(from);
+                self.machine
+                    .handle_request(source, TXN, digest, request, out);
+            }
+            (Some(from), Body::Answer(answer)) => {
+                self.machine.handle_answer(from, TXN, digest, answer, out);
+            }
+            (_, body) => unreachable!("{body:?} is not for a participant"),
+        }
+    }
+
+    fn fire(&mut self, timer: ParticipantTimer, out: &mut ParticipantOutputs) {
+        match timer {
+            ParticipantTimer::Work => self.machine.on_work_timeout(TXN, out),
+            ParticipantTimer::Inquire => {
+                // Twice, as nobody need have answered the first: peers are polled, too.
+                self.machine.on_inquire(TXN, out);
+                self.machine.on_inquire(TXN, out);
+                if !out.send.is_empty() {
+                    self.inquiries = self.inquiries.saturating_add(1);
+                }
+            }
+            ParticipantTimer::Fence => self.machine.on_fence(TXN, out),
+            ParticipantTimer::Finish => self.machine.on_finish(TXN, out),
+        }
+    }
+
+    #[cfg_attr(not(feature = "mutants"), allow(clippy::unused_self))]
+    fn unforced(&self, out: &mut ParticipantOutputs) -> Vec<Shared<Envelope>> {
+        #[cfg(feature = "mutants")]
+        let all = std::mem::take(&mut out.send_unforced);
+        #[cfg(not(feature = "mutants"))]
+        let all: Vec<(Target, TxnId, Digest, Message)> = {
+            let _ = out;
+            Vec::new()
+        };
+        let all = all.into_iter();
+        all.map(|(target, _, digest, message)| self.envelope(target, digest, message))
+            .collect()
+    }
+
+    fn envelope(&self, target: Target, digest: Digest, message: Message) -> Shared<Envelope> {
+        let body = match message {
+            Message::Answer(answer) => Body::Answer(answer),
+            Message::Request(request) => Body::Request(Epoch(0), request),
+            Message::Inquiry(inquiry) => Body::Inquiry(inquiry),
+        };
+        let to = match target {
+            Target::Coordinators | Target::Coordinator(_) => None,
+            Target::Peer(peer) => Some(peer),
+        };
+        let from = Some(self.machine.id());
+        Shared::new(Envelope {
+            from,
+            to,
+            digest,
+            body,
+        })
+    }
+
     /// Loses what is volatile. The caller calls `start`.
-    pub(crate) fn restore(&mut self, rules: Rules, incarnation: Incarnation) {
+    fn restore(&mut self, rules: Rules, incarnation: Incarnation) {
         let live = self.branches.iter().filter(|(_, b)| b.is_live());
         self.locked = live.map(|(txn, _)| *txn).collect();
         self.jobs.clear();
@@ -68,7 +240,7 @@ impl Node {
         }
     }
 
-    pub(crate) fn force(&mut self, force: &Force) {
+    fn force(&mut self, force: &Force) {
         match force {
             Force::Branch(txn, branch) => {
                 self.branches.insert(*txn, branch.clone());
@@ -81,7 +253,7 @@ impl Node {
     }
 
     /// Takes `jobs`; those that nobody hears of are done when their turn comes.
-    pub(crate) fn take(&mut self, jobs: Vec<(TxnId, Job)>) {
+    fn take(&mut self, jobs: Vec<(TxnId, Job)>) {
         self.jobs.extend(jobs);
         while let Some((txn, Job::Cancel | Job::Release)) = self.jobs.front() {
             self.locked.remove(txn);
@@ -90,7 +262,7 @@ impl Node {
     }
 
     /// The resource finishes its oldest job.
-    pub(crate) fn work(&mut self, vote: Vote, out: &mut ParticipantOutputs) {
+    fn work(&mut self, vote: Vote, out: &mut ParticipantOutputs) {
         let Some((txn, job)) = self.jobs.pop_front() else {
             return;
         };

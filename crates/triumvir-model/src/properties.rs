@@ -13,7 +13,7 @@ use crate::{Bounds, heal};
 macro_rules! invariants {
     ($($name:literal,)*) => {
         vec![$(Property::always($name, |_: &World, state: &State| {
-            state.broken.as_ref().is_none_or(|(name, _)| *name != $name)
+            state.broken.as_ref().is_none_or(|broken| broken.0 != $name)
         }),)*]
     };
 }
@@ -45,11 +45,16 @@ pub(crate) fn all(bounds: &Bounds) -> Vec<Property<World>> {
     all
 }
 
+/// Whether participants ask at all.
+fn inquired(bounds: &Bounds) -> bool {
+    bounds.inquiries.iter().any(|count| *count > 0)
+}
+
 fn reachable(bounds: &Bounds) -> Vec<Property<World>> {
     let mut some = vec![Property::sometimes("commit", |_: &World, state: &State| {
         everybody(state, Value::Commit)
     })];
-    let prepared_abort = bounds.timeouts || bounds.inquiries > 0;
+    let prepared_abort = bounds.timeouts || inquired(bounds);
     if prepared_abort {
         some.push(Property::sometimes("abort", |_: &World, state: &State| {
             everybody(state, Value::Abort)
@@ -93,10 +98,10 @@ fn reachable(bounds: &Bounds) -> Vec<Property<World>> {
 
 fn reachable_by_peers(bounds: &Bounds) -> Vec<Property<World>> {
     let mut some = Vec::new();
-    if bounds.inquiries > 0 && bounds.seats > bounds.asked {
+    if inquired(bounds) && bounds.seats > bounds.asked {
         some.push(Property::sometimes("adoption", adoption));
     }
-    if bounds.inquiries > 0 {
+    if inquired(bounds) {
         some.push(Property::sometimes(
             "fence round",
             |_: &World, state: &State| {
@@ -104,7 +109,7 @@ fn reachable_by_peers(bounds: &Bounds) -> Vec<Property<World>> {
             },
         ));
     }
-    if bounds.inquiries > 0 && bounds.rounds > 1 {
+    if inquired(bounds) && bounds.rounds > 1 {
         some.push(Property::sometimes(
             "refusal resolved to commit",
             |_: &World, s: &State| resolved(s, Value::Commit),
@@ -161,7 +166,7 @@ fn resolved(state: &State, value: Value) -> bool {
         && state
             .network
             .iter()
-            .any(|(_, envelope)| envelope.body == Body::Answer(ack.clone()))
+            .any(|envelope| envelope.body == Body::Answer(ack.clone()))
 }
 
 impl World {

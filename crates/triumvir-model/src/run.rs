@@ -41,7 +41,7 @@ pub fn run(bounds: Bounds, limits: Limits) -> Found {
     let checker = World::new(bounds)
         .checker()
         .threads(limits.threads)
-        .timeout(limits.time)
+        .timeout(limits.time.min(Duration::from_secs(u64::from(u32::MAX))))
         .target_state_count(limits.states)
         .finish_when(HasDiscoveries::AnyFailures)
         .spawn_bfs();
@@ -74,9 +74,12 @@ impl fmt::Display for Found {
         let all = if self.complete { "all" } else { "not all" };
         write!(
             f,
-            "{} states ({} generated), depth {}, {all}; not reached: {:?}",
-            self.states, self.generated, self.depth, self.missing
+            "{} states ({} generated), depth {}, {all} visited",
+            self.states, self.generated, self.depth
         )?;
+        if !self.missing.is_empty() {
+            write!(f, ", not reached: {}", self.missing.join(", "))?;
+        }
         for (name, transcript) in &self.failures {
             write!(f, "\n{name}:\n{transcript}")?;
         }

@@ -14,27 +14,39 @@ fn two(with: impl FnOnce(&mut Bounds)) -> Bounds {
 
 fn of(participants: u32, with: impl FnOnce(&mut Bounds)) -> Bounds {
     let mut bounds = Bounds::new(Rules::default(), participants);
-    bounds.inquiries = 0;
+    bounds.inquiries.fill(0);
     bounds.conditions = true;
     with(&mut bounds);
     bounds
 }
 
-/// Two contents under one id: the first in three phases at both participants.
-fn contents(mode: Mode, list: &[u32]) -> Bounds {
+/// Two contents under one id: the first in three phases at both participants, or at `first` alone.
+fn contents(mode: Mode, first: &[u32], second: &[u32]) -> Bounds {
     two(|b| {
         b.contents = vec![
-            Content::text(b.rules, Mode::ThreePhase, &[1, 2], "x"),
-            Content::text(b.rules, mode, list, "x"),
+            Content::text(b.rules, Mode::ThreePhase, first, "x"),
+            Content::text(b.rules, mode, second, "x"),
         ];
         b.asks.push(Ask::Commit(1));
     })
 }
 
-/// Runs of which every state is visited, in a minute each.
+/// All have voted; `inquiries` participants may run fence rounds; `seats` leaders, one after another.
+fn fences(participants: u32, inquiries: usize, seats: usize, rounds: u32) -> Bounds {
+    of(participants, |b| {
+        b.open_voted();
+        b.eager = true;
+        b.inquiries[..inquiries].fill(1);
+        b.seats = seats;
+        b.rounds = rounds;
+    })
+}
+
+/// Runs of which every state is visited: a few minutes together.
 pub fn short() -> Vec<Named> {
+    let all_votes = vec![vec![Vote::Yes, Vote::Read, Vote::No]; 2];
     let votes = two(|b| {
-        b.votes = vec![vec![Vote::Yes, Vote::Read, Vote::No]; 2];
+        b.votes = all_votes;
         b.timeouts = true;
         b.restarts = true;
         b.slow = true;
@@ -45,44 +57,63 @@ pub fn short() -> Vec<Named> {
         b.contents = vec![Content::done(b.rules, Mode::ThreePhase, &[1, 2])];
         b.restarts = true;
     });
-    let leaders = two(|b| {
+    let epochs = two(|b| {
         b.seats = 2;
         b.timeouts = true;
+        b.epochs = true;
     });
-    vec![
-        ("votes", votes),
-        ("work done before", done),
-        ("horizon", two(|b| b.horizon = true)),
-        ("both modes", contents(Mode::TwoPhase, &[1, 2])),
-        ("overlapping lists", contents(Mode::ThreePhase, &[2])),
-        ("two leaders", leaders),
-        ("fence rounds", two(|b| b.inquiries = 1)),
-    ]
-}
-
-/// Runs that take longer; not each of them ends.
-pub fn long() -> Vec<Named> {
     let leaders = two(|b| {
         b.seats = 3;
         b.timeouts = true;
         b.restarts = true;
     });
-    let ballots = two(|b| {
-        b.inquiries = 1;
-        b.rounds = 2;
-    });
-    let fences = two(|b| {
-        b.seats = 2;
-        b.inquiries = 1;
-    });
+    let crashes = Bounds {
+        restarts: true,
+        ..fences(2, 2, 1, 1)
+    };
+    let three = of(3, |b| b.restarts = true);
+    let (two_phase, three_phase) = (Mode::TwoPhase, Mode::ThreePhase);
     vec![
-        ("three leaders", leaders),
-        ("ballots to round 2", ballots),
-        ("two leaders and fence rounds", fences),
-        ("three participants", of(3, |b| b.restarts = true)),
+        ("votes", votes),
+        ("work done before", done),
+        ("horizon", two(|b| b.horizon = true)),
+        ("both modes", contents(two_phase, &[1, 2], &[1, 2])),
+        ("overlapping lists", contents(three_phase, &[1, 2], &[2])),
+        ("disjoint lists", contents(three_phase, &[1], &[2])),
+        ("epochs", epochs),
+        ("two leader changes", leaders),
+        ("fence rounds", two(|b| b.inquiries.fill(1))),
+        ("fence rounds and crashes", crashes),
+        ("ballots to round 2", fences(2, 2, 1, 2)),
+        ("two leader changes and fence rounds", fences(2, 2, 3, 1)),
+        ("three participants", three),
+    ]
+}
+
+/// Runs that take longer; the last ones do not end in ten minutes on two cores.
+pub fn long() -> Vec<Named> {
+    let crash = |bounds| Bounds {
+        restarts: true,
+        restarts_max: Some(1),
+        ..bounds
+    };
+    vec![
         (
-            "three participants and fence rounds",
-            of(3, |b| b.inquiries = 1),
+            "three participants, one runs fence rounds, a leader change",
+            fences(3, 1, 2, 1),
         ),
+        (
+            "three participants, two run fence rounds",
+            fences(3, 2, 1, 1),
+        ),
+        (
+            "three participants, all run fence rounds",
+            fences(3, 3, 1, 1),
+        ),
+        (
+            "a leader change, a crash each, fence rounds",
+            crash(fences(2, 2, 2, 1)),
+        ),
+        ("a leader change, ballots to round 2", fences(2, 2, 2, 2)),
     ]
 }

@@ -1,9 +1,11 @@
 //! A value shared between states, with its hash. Nothing of the protocol.
 
 use std::fmt;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::ops::Deref;
 use std::sync::Arc;
+
+use foldhash::quality::FixedState;
 
 /// A value whose hash is known. Two of them are equal if their hashes are: 64 bits, as the checker
 /// itself compares states.
@@ -14,26 +16,13 @@ pub(crate) struct Shared<T> {
 
 impl<T: Hash> Shared<T> {
     pub(crate) fn new(value: T) -> Self {
-        Self::hashed(hash(&value), value)
-    }
-
-    /// Changes the value and hashes it anew.
-    pub(crate) fn change<R>(&mut self, by: impl FnOnce(&mut T) -> R) -> R
-    where
-        T: Clone,
-    {
-        let result = by(Arc::make_mut(&mut self.value));
-        self.hash = hash(&*self.value);
-        result
+        let hash = hash(&value);
+        let value = Arc::new(value);
+        Self { hash, value }
     }
 }
 
 impl<T> Shared<T> {
-    pub(crate) fn hashed(hash: u64, value: T) -> Self {
-        let value = Arc::new(value);
-        Self { hash, value }
-    }
-
     pub(crate) fn hash(&self) -> u64 {
         self.hash
     }
@@ -41,9 +30,7 @@ impl<T> Shared<T> {
 
 /// The hash of `value`, the same in every thread and run.
 pub(crate) fn hash(value: &impl Hash) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    value.hash(&mut hasher);
-    hasher.finish()
+    FixedState::default().hash_one(value)
 }
 
 impl<T> Clone for Shared<T> {

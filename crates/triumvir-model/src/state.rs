@@ -1,5 +1,7 @@
 //! A whole system at one moment. Only data.
 
+use std::sync::Arc;
+
 use triumvir_protocol::invariants::Chronicle;
 use triumvir_protocol::{Branch, Coordinator, Record, TxnId};
 
@@ -23,13 +25,13 @@ pub struct State {
     pub(crate) network: Network,
     pub(crate) past: Shared<Chronicle>,
     /// The property that does not hold, and why.
-    pub(crate) broken: Option<(&'static str, String)>,
+    pub(crate) broken: Option<Arc<(&'static str, String)>>,
 }
 
 impl State {
     /// The property that does not hold in this state, and what contradicts it.
     pub fn broken(&self) -> Option<(&'static str, &str)> {
-        self.broken.as_ref().map(|(name, why)| (*name, &**why))
+        self.broken.as_ref().map(|broken| (broken.0, &*broken.1))
     }
 
     pub(crate) fn branch(&self, node: usize) -> Option<&Branch> {

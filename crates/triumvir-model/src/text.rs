@@ -176,18 +176,15 @@ fn text(request: &Request) -> String {
 }
 
 impl Step<'_> {
-    /// Writes down what is about to happen.
-    pub(crate) fn title(&mut self, action: Action) {
-        if self.trace.is_none() {
-            return;
-        }
+    /// What is about to happen, in a line.
+    pub(crate) fn describe(&self, action: Action) -> String {
         let seat = |seat: usize| format!("n{}", seat + 1);
         let node = |node: usize| format!("p{}", node + 1);
         let message = |key| {
             let found = self.state.network.find(key);
-            found.map_or_else(String::new, |envelope| self.bounds.envelope(&envelope))
+            found.map_or_else(String::new, |envelope| self.bounds.envelope(envelope))
         };
-        let line = match action {
+        match action {
             Action::Activate => format!("{} is activated", seat(self.state.seats.len())),
             Action::Ask(at, ask) => format!("a client asks {}: {}", seat(at), self.bounds.ask(ask)),
             Action::Append(key) => {
@@ -224,7 +221,6 @@ impl Step<'_> {
             Action::Operate(at) => format!("{} does an operation", node(at)),
             Action::Fire(at, timer) => format!("{}: timer {timer:?}", node(at)),
             Action::Restart(at) => format!("{} restarts", node(at)),
-        };
-        self.say(|_| line);
+        }
     }
 }

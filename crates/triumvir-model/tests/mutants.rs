@@ -18,10 +18,7 @@ const LIMITS: Limits = Limits {
 };
 
 fn caught(name: &str, bounds: Bounds, property: &str) {
-    // What panics here is a finding; its message is in the transcript.
-    std::panic::set_hook(Box::new(|_| {}));
     let found = run(bounds, LIMITS);
-    drop(std::panic::take_hook());
     let (broken, transcript) = found.failures.first().unwrap_or_else(|| {
         panic!("{name} is not seen: {found}");
     });
@@ -63,6 +60,35 @@ fn two(b: &mut Bounds, mode: Mode, text: &str) {
     b.asked = 2;
 }
 
+fn three(b: &mut Bounds) {
+    let (only, alarms) = (b.only, b.alarms);
+    *b = Bounds {
+        only,
+        alarms,
+        ..Bounds::new(b.rules, 3)
+    };
+}
+
+/// A round of p1 that p2 has accepted is overtaken by a coordinator's ballot with the promise of p3.
+const OVERTAKEN: &str = "\
+n1 receives p1 -> n: YES a
+n1 receives p2 -> n: YES a
+n1 receives p3 -> n: YES a
+the log takes PRE-COMMIT a voters [p1, p2, p3]
+p1: timer Inquire
+p1 receives p2 -> p1: PREPARED 0.0 a
+p1 receives p3 -> p1: PREPARED 0.0 a
+p1: timer Fence
+p2 receives p1 -> p2: FENCE 1.1 a
+p3 receives p1 -> p3: FENCE 1.1 a
+p1 receives p2 -> p1: PROMISE 1.1 a
+p1 receives p3 -> p1: PROMISE 1.1 a
+p2 receives p1 -> p2: ACCEPT abort@1.1 a
+n1 receives p3 -> n: REFUSE 1.1 a
+p3 receives n -> p3: FENCE 2.0 a
+n1 receives p3 -> n: PROMISE 2.0 a
+the log takes ACCEPT commit@2.0 expecting 0.0";
+
 mutants! {
     m01_abort_alone: abort_alone => "agreement", |_| {};
     m02_fenced_is_aborted: fenced_is_aborted => "agreement", |b| b.rounds = 2;
@@ -70,20 +96,34 @@ mutants! {
     m04_answer_at_record: answer_at_record => "client truth", |_| {};
     m05_abort_after_proposal: abort_after_proposal => "closure", |b| {
         b.timeouts = true;
-        b.inquiries = 0;
+        b.inquiries.fill(0);
     };
     m06_abort_without_record: abort_without_record => "closure", |b| {
         b.timeouts = true;
-        b.inquiries = 0;
+        b.inquiries.fill(0);
         b.seats = 2;
         b.asked = 2;
     };
     m07_absence_is_abort: absence_is_abort => "client truth", |b| {
         b.asks.push(Ask::Outcome);
-        b.inquiries = 0;
+        b.inquiries.fill(0);
+    };
+    m08_accept_unexpected: accept_unexpected => "chosen value", |b| {
+        b.open_voted();
+        b.eager = true;
+        b.rounds = 3;
+        b.inquiries = vec![1, 0];
     };
     m09_send_unrecorded: send_unrecorded => "witness", |b| b.rounds = 2;
     m10_abort_on_promises: abort_on_promises => "agreement", |b| b.rounds = 2;
+    m11_mix_ballots: mix_ballots => "agreement", |b| {
+        three(b);
+        b.open_voted();
+        b.opening.extend(OVERTAKEN.lines().map(String::from));
+        b.eager = true;
+        b.rounds = 3;
+        b.inquiries = vec![1, 0, 0];
+    };
     m12_ack_unforced: ack_unforced => "client truth", |b| {
         b.restarts = true;
     };
@@ -93,45 +133,53 @@ mutants! {
     };
     m14_forget_read: forget_read => "agreement", |b| {
         b.votes[1] = vec![Vote::Read, Vote::No];
-        b.inquiries = 0;
+        b.inquiries.fill(0);
     };
     m15_forget_committed: forget_committed => "agreement", |_| {};
-    m16_refuse_forgotten: refuse_forgotten => "durability", |b| {
+    m16_refuse_forgotten: refuse_forgotten => "client truth", |b| {
+        b.eager = true;
+        b.seats = 2;
+        b.asked = 2;
         b.horizon = true;
-        b.inquiries = 0;
+        b.inquiries.fill(0);
     };
     m17_abort_forgotten: abort_forgotten => "no resurrection", |b| {
         b.horizon = true;
         b.timeouts = true;
-        b.inquiries = 0;
+        b.inquiries.fill(0);
     };
     m18_horizon_is_abort: horizon_is_abort => "client truth", |b| {
         b.horizon = true;
         b.asks.push(Ask::Outcome);
-        b.inquiries = 0;
+        b.inquiries.fill(0);
     };
     m19_horizon_unforced: horizon_unforced => "durability", |b| {
         b.horizon = true;
-        b.inquiries = 0;
+        b.inquiries.fill(0);
     };
     m19_horizon_unapplied: horizon_unapplied => "agreement", |b| {
         b.horizon = true;
-        b.inquiries = 0;
+        b.inquiries.fill(0);
     };
     m20_horizon_passes_open: horizon_passes_open => "no resurrection", |b| {
         b.horizon = true;
-        b.inquiries = 0;
+        b.inquiries.fill(0);
     };
-    m21_end_on_decided: end_on_decided => "forget", |b| b.inquiries = 0;
-    m22_ignore_digest: ignore_digest => "durability", |b| two(b, Mode::ThreePhase, "b");
+    m21_end_on_decided: end_on_decided => "forget", |b| b.inquiries.fill(0);
+    m22_ignore_digest: ignore_digest => "client truth", |b| {
+        b.eager = true;
+        two(b, Mode::ThreePhase, "b");
+    };
     m23_ignore_mode: ignore_mode => "client truth", |b| two(b, Mode::TwoPhase, "a");
-    m24_no_tombstone: no_tombstone => "durability", |b| {
-        b.votes[1] = vec![Vote::No];
-        b.inquiries = 0;
+    m24_no_tombstone: no_tombstone => "validity", |b| {
+        b.eager = true;
+        b.seats = 2;
+        b.asked = 2;
+        b.votes[1] = vec![Vote::No, Vote::Yes];
     };
     m25_yes_without_work: yes_without_work => "work", |b| {
         b.contents = vec![Content::done(b.rules, Mode::ThreePhase, &[1, 2])];
-        b.inquiries = 0;
+        b.inquiries.fill(0);
     };
     m26_read_without_work: read_without_work => "validity", |b| b.seats = 2;
     m28_poll_binds_nothing: poll_binds_nothing => "condition 3", |b| {
@@ -147,6 +195,6 @@ mutants! {
         b.only = None;
         b.horizon = true;
         b.conditions = true;
-        b.inquiries = 0;
+        b.inquiries.fill(0);
     };
 }

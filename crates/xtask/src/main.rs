@@ -15,14 +15,14 @@ use clap::Parser;
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask")]
 enum Task {
-    /// Build the binary and run every test: units, process tests, documentation, mutants.
+    /// Build the binary and run every test: units, process tests, documentation, mutants, model.
     Test(test::Args),
     /// Check what no compiler checks: the dependency table, file sizes, documentation.
     Tidy,
     /// Check bans, licences and sources of all dependencies with cargo-deny.
     Deny,
-    /// Check the core exhaustively within small bounds, and that every broken rule is found.
-    Model,
+    /// Check the core exhaustively within stated bounds, and that every broken rule is found.
+    Model(model::Args),
     /// Everything that CI runs: format, clippy, tidy, deny, test.
     Ci,
 }
@@ -32,20 +32,13 @@ fn main() -> anyhow::Result<()> {
         Task::Test(args) => test::run(&args),
         Task::Tidy => tidy::run(),
         Task::Deny => deny::run(),
-        Task::Model => model::run(),
+        Task::Model(args) => model::run(&args),
         Task::Ci => {
             process::cargo(["fmt", "--all", "--check"])?;
             tidy::run()?;
-            let lint = [
-                "clippy",
-                "--workspace",
-                "--all-targets",
-                "--locked",
-                "--",
-                "-D",
-                "warnings",
-            ];
-            process::cargo(lint)?;
+            let mut lint = process::cargo_command();
+            lint.args(["clippy", "--workspace", "--all-targets", "--locked"]);
+            process::run(lint.args(process::FEATURES).args(["--", "-D", "warnings"]))?;
             deny::run()?;
             test::run(&test::Args::default())
         }

@@ -1,32 +1,32 @@
 //! What an action does: calls of the real machines, and what comes out of them put where it belongs.
 
+mod converse;
 mod log;
 mod nodes;
 
 use std::sync::Arc;
 
-use triumvir_protocol::invariants::{Said, Told, View};
-use triumvir_protocol::{
-    Answer, ConductorTimer, Digest, Epoch, Horizon, ParticipantId, ReplicaId, Reply, Request,
-};
+use triumvir_protocol::{Digest, Reply, Request};
 
+use crate::memo::Memo;
 use crate::network::{Body, Envelope};
-use crate::past;
-use crate::state::{State, TXN};
+use crate::node::NodeEvent;
+use crate::past::Sight;
+use crate::seat::{About, SeatEvent};
+use crate::shared::Shared;
+use crate::state::State;
 use crate::{Action, Bounds};
-
-/// Every coordinator replica under one name: any of them may have led before.
-const REPLICA: ReplicaId = ReplicaId(1);
 
 /// One step under way.
 pub(crate) struct Step<'a> {
     pub(crate) bounds: &'a Bounds,
+    pub(crate) memo: &'a Memo,
     pub(crate) state: State,
     /// What happened, for people, where it is wanted.
     pub(crate) trace: Option<Vec<String>>,
     /// It led to a ballot beyond the bounds.
     pub(crate) beyond: bool,
-    said: Vec<(ParticipantId, Digest, Answer)>,
+    said: Vec<Shared<Envelope>>,
     told: Vec<(Option<Digest>, Reply)>,
     alarm: Option<String>,
     /// Something became durable, or was said or told.
@@ -34,9 +34,10 @@ pub(crate) struct Step<'a> {
 }
 
 impl<'a> Step<'a> {
-    pub(crate) fn new(bounds: &'a Bounds, state: State, traced: bool) -> Self {
+    pub(crate) fn new(bounds: &'a Bounds, memo: &'a Memo, state: State, traced: bool) -> Self {
         Self {
             bounds,
+            memo,
             state,
             trace: traced.then(Vec::new),
             beyond: false,
@@ -55,73 +56,73 @@ impl<'a> Step<'a> {
 
     /// Carries out `action` and checks what came of it.
     pub(crate) fn act(&mut self, action: Action) {
-        self.title(action);
+        if self.trace.is_some() {
+            let line = self.describe(action);
+            self.say(|_| line);
+        }
         match action {
             Action::Activate => self.activate(),
             Action::Ask(seat, ask) => self.ask(seat, ask),
             Action::Append(record) => self.append(record),
             Action::Apply(seat) => self.apply(seat),
-            Action::Idle(seat) => {
-                self.conduct(seat, |conductor, state, out| {
-                    conductor.on_applied(state, TXN, out)
-                });
+            Action::Idle(seat) => self.conduct(seat, SeatEvent::Idle, About::Nothing),
+            Action::Receive(seat, key) => {
+                if let Some(envelope) = self.state.network.find(key).cloned() {
+                    self.receive(seat, &envelope);
+                }
             }
-            Action::Receive(seat, key) => self.receive(seat, key),
             Action::Timeout(seat, timer) => {
-                self.conduct(seat, |conductor, _, out| match timer {
-                    ConductorTimer::Vote => conductor.on_vote_timeout(TXN, out),
-                    ConductorTimer::Resend => conductor.on_resend(TXN, out),
-                });
+                self.conduct(seat, SeatEvent::Timeout(timer), About::Nothing)
             }
-            Action::Want(seat) => self.conduct(seat, |conductor, state, out| {
-                conductor.propose_horizon(state, TXN, out);
-            }),
-            Action::Deliver(node, key) => self.deliver(node, key, false),
-            Action::Tear(node, key) => self.deliver(node, key, true),
-            Action::Learn(node) => self.call(node, |node, out| {
-                node.machine.on_horizon(Horizon(TXN), out);
-            }),
+            Action::Want(seat) => self.conduct(seat, SeatEvent::Want, About::Nothing),
+            Action::Deliver(node, key) => {
+                if let Some(envelope) = self.state.network.find(key).cloned() {
+                    self.deliver(node, &envelope);
+                }
+            }
+            Action::Tear(node, key) => {
+                if let Some(envelope) = self.state.network.find(key).cloned() {
+                    let event = NodeEvent::Tear(key, self.bounds.restart());
+                    self.node(node, event, Some(&envelope));
+                }
+            }
+            Action::Learn(node) => self.node(node, NodeEvent::Learn, None),
             Action::Work(node, vote) => {
-                self.seen = true;
                 self.compare_work(node, vote);
-                self.call(node, |node, out| node.work(vote, out));
+                self.node(node, NodeEvent::Work(vote), None);
             }
-            Action::Operate(node) => self.call(node, |node, out| {
-                node.operated = true;
-                node.machine.on_work(TXN, out);
-            }),
-            Action::Fire(node, timer) => self.fire(node, timer),
+            Action::Operate(node) => self.node(node, NodeEvent::Operate, None),
+            Action::Fire(node, timer) => self.node(node, NodeEvent::Fire(timer), None),
             Action::Restart(node) => self.restart(node),
         }
         self.observe();
     }
 
-    pub(super) fn request(
-        &mut self,
-        epoch: Epoch,
-        to: ParticipantId,
-        digest: Digest,
-        request: Request,
-    ) {
-        self.post(Envelope {
-            from: None,
-            to: Some(to),
-            digest,
-            body: Body::Request(epoch, request),
-        });
+    /// Lets everybody say what saying does not change it, if this run is eager.
+    pub(crate) fn settle(&mut self) {
+        if self.bounds.eager && self.state.broken.is_none() && !self.beyond {
+            self.converse();
+            self.observe();
+        }
     }
 
-    pub(super) fn post(&mut self, envelope: Envelope) {
-        if let Body::Request(_, Request::Fence { ballot } | Request::Accept { ballot, .. }) =
-            envelope.body
-        {
-            self.beyond |= ballot.round > self.bounds.rounds;
+    /// Whether it needs a ballot beyond the bounds.
+    fn is_beyond(&self, envelope: &Envelope) -> bool {
+        match &envelope.body {
+            Body::Request(_, Request::Fence { ballot } | Request::Accept { ballot, .. }) => {
+                ballot.round > self.bounds.rounds
+            }
+            _ => false,
         }
-        if let (Some(from), Body::Answer(answer)) = (envelope.from, &envelope.body) {
+    }
+
+    pub(super) fn post(&mut self, envelope: &Shared<Envelope>) {
+        self.beyond |= self.is_beyond(envelope);
+        if matches!(envelope.body, Body::Answer(_)) {
             self.seen = true;
-            self.said.push((from, envelope.digest, answer.clone()));
+            self.said.push(envelope.clone());
         }
-        self.say(|bounds| format!("  {}", bounds.envelope(&envelope)));
+        self.say(|bounds| format!("  {}", bounds.envelope(envelope)));
         self.state.network.post(envelope);
     }
 
@@ -130,52 +131,23 @@ impl<'a> Step<'a> {
         if !std::mem::take(&mut self.seen) || self.state.broken.is_some() {
             return;
         }
-        let state = &self.state;
-        let view = View {
-            coordinators: vec![&state.head],
-            participants: state
-                .nodes
-                .iter()
-                .map(|node| (node.machine.id(), node.stored()))
-                .collect(),
-            told: self
-                .told
-                .iter()
-                .map(|(digest, reply)| Told {
-                    txn: TXN,
-                    digest: *digest,
-                    reply,
-                })
-                .collect(),
-            said: self
-                .said
-                .iter()
-                .map(|(from, digest, answer)| Said {
-                    from: *from,
-                    txn: TXN,
-                    digest: *digest,
-                    answer,
-                })
-                .collect(),
+        let sight = Sight {
+            past: &self.state.past,
+            head: &self.state.head,
+            nodes: &self.state.nodes,
+            said: &self.said,
+            told: &self.told,
         };
-        let mut past = state.past.clone();
-        let broken = past::observe(&mut past, &view).map(|v| (v.property, v.detail));
+        let known = self.memo.seen(sight.key(), || sight.observe());
+        let (past, verdict) = &*known;
+        let broken = verdict.as_ref().map(|v| (v.property, v.detail.clone()));
         let alarm = self.alarm.take().filter(|_| self.bounds.alarms);
-        self.state.past = past;
+        self.state.past = past.clone();
         let broken = broken.or(alarm.map(|alarm| ("no alarm", alarm)));
         let only = self.bounds.only;
         let broken = broken.filter(|(name, _)| only.is_none_or(|only| only == *name));
-        self.state.broken = self.state.broken.take().or(broken);
+        self.state.broken = self.state.broken.take().or(broken.map(Arc::new));
         self.said.clear();
         self.told.clear();
-    }
-
-    /// Takes all messages out of the network.
-    pub(crate) fn take_messages(&mut self) -> Vec<Arc<Envelope>> {
-        let network = std::mem::take(&mut self.state.network);
-        network
-            .iter()
-            .map(|(_, message)| Arc::clone(message))
-            .collect()
     }
 }

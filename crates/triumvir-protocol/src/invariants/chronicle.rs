@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// A vote that was durable once.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Vote {
     /// Prepared.
     Yes,
@@ -25,7 +25,7 @@ pub enum Vote {
 pub(super) type Key = (TxnId, Digest);
 
 /// The facts of an execution so far.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Chronicle {
     pub(super) terms: BTreeMap<Key, Terms>,
     pub(super) votes: BTreeMap<Key, BTreeMap<ParticipantId, Vote>>,

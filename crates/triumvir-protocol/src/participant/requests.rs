@@ -81,15 +81,9 @@ impl Participant {
     ) {
         let acting = self.acting.get_mut(&txn).expect("the caller looked");
         match (acting.outcome, request) {
-            (Value::Commit, Request::Abort)
-            | (
-                Value::Commit,
-                Request::Accept {
-                    value: Value::Abort,
-                    ..
-                },
-            )
-            | (Value::Abort, Request::DoCommit) => out.alarms.push((txn, Alarm::Contradiction)),
+            (Value::Commit, Request::Abort) | (Value::Abort, Request::DoCommit) => {
+                out.alarms.push((txn, Alarm::Contradiction));
+            }
             (Value::Commit, Request::DoCommit) | (Value::Abort, _) => {
                 acting.tell.insert(target);
             }
@@ -309,19 +303,22 @@ impl Participant {
         request: Request,
         out: &mut ParticipantOutputs,
     ) {
+        let branch = &self.branches[&txn];
+        let BranchState::PreCommitted { ballot: at, .. } = branch.state else {
+            unreachable!("the caller looked")
+        };
         match request {
             Request::CanCommit { .. } => {
-                let results = self.branches[&txn].results.clone();
+                let results = branch.results.clone();
                 out.answer(target, txn, digest, Answer::Yes { results });
             }
             Request::DoCommit => self.decide(txn, Value::Commit, Some(target), out),
-            Request::Abort
-            | Request::Accept {
+            Request::Abort => out.alarms.push((txn, Alarm::Contradiction)),
+            // One of a lower ballot is late: a coordinator's ballot has overtaken that round.
+            Request::Accept {
                 value: Value::Abort,
-                ..
-            } => {
-                out.alarms.push((txn, Alarm::Contradiction));
-            }
+                ballot,
+            } if ballot >= at => out.alarms.push((txn, Alarm::Contradiction)),
             _ => out.answer(target, txn, digest, Answer::Decided),
         }
     }
@@ -378,29 +375,14 @@ impl Participant {
     ) {
         let branch = &self.branches[&txn];
         let committed = branch.state == BranchState::Committed;
+        // A late accept is none: a fence round has decided before a late pre-commit arrives, or a
+        // coordinator's ballot before a late accept of a peer's.
         let contradicts = match &request {
-            Request::DoCommit
-            | Request::Accept {
-                value: Value::Commit,
-                ..
-            } => !committed,
-            Request::Abort
-            | Request::Accept {
-                value: Value::Abort,
-                ..
-            } => committed,
+            Request::DoCommit => !committed,
+            Request::Abort => committed,
             _ => false,
         };
-        // A late pre-commit finds an abort that a fence round has decided: that is no contradiction.
-        if contradicts
-            && !matches!(
-                request,
-                Request::Accept {
-                    value: Value::Commit,
-                    ..
-                }
-            )
-        {
+        if contradicts {
             out.alarms.push((txn, Alarm::Contradiction));
         }
         let answer = match &branch.state {
