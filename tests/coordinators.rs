@@ -1,88 +1,125 @@
-//! Coordinators killed with SIGKILL at chosen steps of a transaction.
+//! Coordinators lost together: all of them, or a majority, at chosen steps of a transaction.
 
-use triumvir_client::{CommitError, Mode, Outcome};
+use triumvir_client::Mode;
 use triumvir_testkit::Who;
-use triumvir_tests::System;
+use triumvir_tests::{Ending, FIRST, Setup, System, replicas};
 use triumvir_wire::v1::State;
 
-/// Proves: a leader that dies after all votes and before the record aborts nothing. Its record is in
-/// its own log at most, since both followers are paused; the successor adopts the prepared branches.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_leader_killed_between_votes_and_record_aborts_nothing() -> anyhow::Result<()> {
-    let mut system = System::start().await?;
-    let held = system.hold_at_proposal(Mode::ThreePhase).await?;
-    system.cluster.kill(&held.leader).await?;
-    system.release(&held)?;
-
-    let committed = system.repeat(held).await?;
-    system.wait_unlocked().await?;
-    assert!(system.is_applied(committed.txn).await?);
-    Ok(())
+/// Neither follower will ever say anything of a record: it dies before it applies one.
+fn silent_followers(setup: Setup) -> Setup {
+    let points = "replica::before-pre-commit-applied=return(kill)";
+    setup
+        .failpoints(Who::Replica(2), points)
+        .failpoints(Who::Replica(3), points)
 }
 
-/// Proves: once one participant has acknowledged, the client's answer stands whoever dies. The other
-/// participant is paused after its vote, so that the first acknowledgement is the only one.
+/// Proves: a record that is in the log of a dead leader alone may be lost; the successor adopts the
+/// prepared branches and makes its own.
+///
+/// Both followers are paused when the order is begun. The leader proposes for as long as its lease
+/// lasts, which is why that is longer here than usual.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_leader_killed_after_the_first_ack_loses_no_answer() -> anyhow::Result<()> {
-    let stock = Who::participant("stock");
-    let mut system = System::start().await?;
-    let held = system.hold_at_proposal(Mode::ThreePhase).await?;
-    system.cluster.pause(&stock)?;
-    system.release(&held)?;
-    held.answer.await??;
-    system.cluster.kill(&held.leader).await?;
-    system.cluster.resume(&stock)?;
-
-    system.wait_unlocked().await?;
-    assert!(system.is_applied(held.txn).await?);
-    let report = system.outcome(held.txn).await?;
-    assert!(
-        matches!(report.outcome, Some(Outcome::Committed)),
-        "{report:?}"
-    );
-    Ok(())
+async fn leader_killed_with_the_record_in_its_own_log_alone() -> anyhow::Result<()> {
+    let lease = [
+        "--raft-election-timeout-min",
+        "1s",
+        "--raft-election-timeout-max",
+        "3s",
+    ];
+    let mut system = System::start_with(Setup::patient().replicas_with(&lease)).await?;
+    let (leader, followers) = system.roles().await?;
+    let buyer = system.connect(&leader).await?;
+    for follower in &followers {
+        system.cluster.pause(follower)?;
+    }
+    let pending = buyer.begin();
+    system
+        .wait_state_at(&leader, pending.txn, State::Proposed)
+        .await?;
+    system.cluster.kill(&leader).await?;
+    for follower in &followers {
+        system.cluster.resume(follower)?;
+    }
+    let pending = system.repeat(pending);
+    system.aftermath(pending, Ending::Committed).await
 }
 
 /// Proves: participants that are all prepared finish among themselves when no coordinator is left,
-/// and the cluster agrees with them when it is back, although its log may hold the proposal.
+/// and the cluster agrees with them when it is back.
+///
+/// The leader is stopped before the record when all are killed. If a follower has led before that, it
+/// has died at its own record, and said nothing of it.
 #[tokio::test(flavor = "multi_thread")]
-async fn prepared_participants_finish_without_any_coordinator() -> anyhow::Result<()> {
-    let mut system = System::start().await?;
-    let held = system.hold_at_proposal(Mode::ThreePhase).await?;
-    let all: Vec<_> = (1..=3).map(Who::Replica).collect();
-    system.cluster.kill_all(&all).await?;
-
+async fn all_coordinators_killed_with_all_prepared() -> anyhow::Result<()> {
+    let setup = silent_followers(Setup::hasty());
+    let (mut system, pending) = System::start_with_all_votes(setup, Mode::ThreePhase).await?;
+    system.cluster.kill_all(&replicas()).await?;
     system.wait_unlocked().await?;
-    assert!(
-        !system.is_applied(held.txn).await?,
-        "a fence round can only choose abort"
-    );
-    for replica in &all {
-        system.cluster.restart(replica)?;
-    }
-    let error = held
-        .answer
-        .await?
-        .expect_err("it was aborted without the coordinators");
-    assert!(matches!(error, CommitError::Aborted { .. }), "{error:?}");
-    assert!(!system.is_applied(held.txn).await?);
-    Ok(())
+    // A fence round can only choose abort.
+    assert!(!system.is_applied(pending.txn).await?);
+    system.aftermath(pending, Ending::Aborted).await
 }
 
-/// Proves: in two-phase mode the same crash leaves the participants prepared, as documented, and the
-/// cluster finishes them when it is back.
+/// Proves: one participant that has seen pre-commit is enough. It commits by itself and tells the
+/// other, who was never sent pre-commit, while no coordinator is left.
+///
+/// The leader dies when the acknowledgement reaches it. The followers die before they apply the
+/// record, so that neither of them can have said anything of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn all_coordinators_killed_after_one_saw_pre_commit() -> anyhow::Result<()> {
+    let leader = "leader::before-pre-commit=return(drop stock);leader::on-ack=return(kill)";
+    let setup = silent_followers(Setup::hasty()).failpoints(FIRST, leader);
+    let mut system = System::start_with(setup).await?;
+    let pending = system.connect(&FIRST).await?.begin();
+    system.wait_killed(&FIRST).await?;
+    // One that has not yet heard that the record is committed may be left.
+    system.cluster.kill_all(&replicas()[1..]).await?;
+    system.wait_unlocked().await?;
+    assert!(system.is_applied(pending.txn).await?);
+    system.aftermath(pending, Ending::Committed).await
+}
+
+/// Proves: one participant that has not voted is enough. It refuses when the other asks, and both are
+/// free while no coordinator is left.
+#[tokio::test(flavor = "multi_thread")]
+async fn all_coordinators_killed_with_one_participant_not_yet_voted() -> anyhow::Result<()> {
+    let points = "leader::before-can-commit=return(drop stock);leader::after-vote=return(kill)";
+    let mut system = System::start_with(Setup::hasty().failpoints(FIRST, points)).await?;
+    let pending = system.connect(&FIRST).await?.begin();
+    system.wait_killed(&FIRST).await?;
+    system.cluster.kill_all(&replicas()[1..]).await?;
+    system.wait_unlocked().await?;
+    assert!(!system.is_applied(pending.txn).await?);
+    system.aftermath(pending, Ending::Aborted).await
+}
+
+/// Proves: a leader that has lost its majority decides nothing, and goes on with what it began when
+/// the majority is back.
+#[tokio::test(flavor = "multi_thread")]
+async fn both_followers_killed_and_back() -> anyhow::Result<()> {
+    let (mut system, pending) =
+        System::start_with_all_votes(Setup::patient(), Mode::ThreePhase).await?;
+    system.cluster.kill_all(&replicas()[1..]).await?;
+    system.cluster.resume(&FIRST)?;
+    system.aftermath(pending, Ending::Committed).await
+}
+
+/// Proves: a follower that is left alone does nothing, and the transaction is adopted when the others
+/// are back.
+#[tokio::test(flavor = "multi_thread")]
+async fn leader_and_one_follower_killed_and_back() -> anyhow::Result<()> {
+    let (mut system, pending) =
+        System::start_with_all_votes(Setup::patient(), Mode::ThreePhase).await?;
+    system.cluster.kill_all(&replicas()[..2]).await?;
+    system.aftermath(pending, Ending::Committed).await
+}
+
+/// Proves: in two-phase mode the loss of all coordinators leaves the participants prepared, as
+/// documented, and the cluster finishes them when it is back.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_phase_participants_wait_for_the_coordinators() -> anyhow::Result<()> {
-    let mut system = System::start().await?;
-    let held = system.hold_at_proposal(Mode::TwoPhase).await?;
-    let all: Vec<_> = (1..=3).map(Who::Replica).collect();
-    system.cluster.kill_all(&all).await?;
-    for replica in &all {
-        system.cluster.restart(replica)?;
-    }
-
-    let txn = system.repeat(held).await?.txn;
-    system.wait_unlocked().await?;
-    assert!(system.is_applied(txn).await?);
-    system.wait_state(txn, State::Ended).await
+    let (mut system, pending) =
+        System::start_with_all_votes(Setup::hasty(), Mode::TwoPhase).await?;
+    system.cluster.kill_all(&replicas()).await?;
+    system.aftermath(pending, Ending::Committed).await
 }

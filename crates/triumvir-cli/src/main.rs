@@ -36,6 +36,9 @@ fn main() -> ExitCode {
     };
     let output = Output::new(cli.globals.output);
     process::abort_on_panic();
+    // Failpoints are what the environment names now, until the process ends.
+    #[cfg(feature = "failpoints")]
+    let _failpoints = fail::FailScenario::setup();
     let ran = process::runtime().map_err(anyhow::Error::from);
     let ended = ran.and_then(|runtime| runtime.block_on(run(cli, &output)));
     ended.unwrap_or_else(|error| {

@@ -12,6 +12,8 @@ mod clock;
 mod config;
 mod drain;
 mod error;
+#[cfg(feature = "failpoints")]
+mod failpoint;
 mod history;
 mod horizon;
 mod http;

@@ -31,6 +31,8 @@ mod dial;
 mod directory;
 mod driver;
 mod error;
+#[cfg(feature = "failpoints")]
+mod failpoint;
 mod folder;
 mod frames;
 mod kv;

@@ -10,7 +10,9 @@ use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
 use crate::error::ClusterError;
+use crate::gate::Gate;
 use crate::leash::Leash;
+use crate::links::Links;
 use crate::{ClusterConfig, Seat, Usage, Who};
 
 /// How often a start is tried anew with other ports when another process took one of them.
@@ -19,7 +21,7 @@ const STARTS_MAX: u32 = 5;
 /// Replicas and key-value participants as processes of this machine, on 127.0.0.1.
 ///
 /// Dropping it kills every process with SIGKILL and removes the folder, which is kept when the
-/// configuration says so and when the thread panics. The processes are also killed when this process
+/// configuration says so, when a wait has reached its deadline and when the thread panics. The processes are also killed when this process
 /// dies without dropping anything.
 #[derive(Debug)]
 pub struct Cluster {
@@ -27,6 +29,9 @@ pub struct Cluster {
     /// Before `leash` and `folder`: the processes are gone before the group ends and the folder goes.
     pub(crate) seats: Vec<Seat>,
     leash: Leash,
+    /// In front of the replicas, in their order; empty if none were asked for.
+    gates: Vec<Gate>,
+    links: Links,
     folder: TempDir,
 }
 
@@ -75,7 +80,16 @@ impl Cluster {
             .chain(participants)
             .map(|who| Seat::new(who, folder.path()))
             .collect::<Result<Vec<_>, _>>()?;
+        let links = Links::default();
+        let gates = seats
+            .iter()
+            .filter(|seat| config.gates && seat.who().is_replica());
+        let gates = gates
+            .map(|seat| Gate::open(seat.who().clone(), seat.address(), links.clone()))
+            .collect::<Result<_, _>>()?;
         let mut cluster = Self {
+            gates,
+            links,
             leash: Leash::new().map_err(ClusterError::Leash)?,
             config,
             seats,
@@ -119,16 +133,12 @@ impl Cluster {
 
     /// The places of the replicas.
     pub fn replicas(&self) -> impl Iterator<Item = &Seat> {
-        self.seats
-            .iter()
-            .filter(|seat| matches!(seat.who(), Who::Replica(_)))
+        self.seats.iter().filter(|seat| seat.who().is_replica())
     }
 
     /// The places of the participants.
     pub fn participants(&self) -> impl Iterator<Item = &Seat> {
-        self.seats
-            .iter()
-            .filter(|seat| matches!(seat.who(), Who::Participant(_)))
+        self.seats.iter().filter(|seat| !seat.who().is_replica())
     }
 
     /// Kills a process with SIGKILL and waits until it is gone. Paused ones die too.
@@ -183,6 +193,29 @@ impl Cluster {
         self.signal(who, Signal::SIGCONT)
     }
 
+    /// Has what `from` sends not arrive at `to`, both replicas, until [`Cluster::mend`]. On the
+    /// connections that they have, the other way stays open; new ones are not made between them, since
+    /// that takes both ways.
+    ///
+    /// # Errors
+    ///
+    /// There is no such process, or the cluster has no gates.
+    pub fn cut(&mut self, from: &Who, to: &Who) -> Result<(), ClusterError> {
+        for who in [from, to] {
+            self.position(who)?;
+        }
+        if self.gates.is_empty() {
+            return Err(ClusterError::NoGates);
+        }
+        self.links.cut(from, to);
+        Ok(())
+    }
+
+    /// Undoes every [`Cluster::cut`]; what was held back arrives, where its connection still stands.
+    pub fn mend(&mut self) {
+        self.links.mend();
+    }
+
     /// Starts a process in a place where none runs, with the folder and the ports of the one before.
     /// Does not wait: see [`Cluster::wait_ready`].
     ///
@@ -227,7 +260,17 @@ impl Cluster {
 
     pub(crate) fn spawn_at(&mut self, at: usize) -> Result<(), ClusterError> {
         let args = self.command_line(&self.seats[at]);
-        self.seats[at].spawn(&self.config, &self.leash, &args)
+        self.seats[at].spawn(&self.config, &self.leash, &args)?;
+        let seat = &self.seats[at];
+        if let Some(pid) = seat.pid() {
+            self.links.started(seat.who(), pid);
+        }
+        Ok(())
+    }
+
+    /// The address of a replica, the `id`th, that the others are told.
+    fn known_address(&self, seat: &Seat, id: usize) -> SocketAddr {
+        self.gates.get(id - 1).map_or(seat.address(), Gate::address)
     }
 
     fn signal(&self, who: &Who, signal: Signal) -> Result<(), ClusterError> {
@@ -242,7 +285,7 @@ impl Cluster {
                 let members: Vec<_> = self
                     .replicas()
                     .zip(1..)
-                    .map(|(seat, id)| format!("{id}={}", seat.address()))
+                    .map(|(seat, id)| format!("{id}={}", self.known_address(seat, id)))
                     .collect();
                 add(&["server", "--node-id", &id.to_string()]);
                 add(&["--initial-cluster", &members.join(",")]);

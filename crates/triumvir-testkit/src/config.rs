@@ -1,8 +1,11 @@
 //! What a cluster is to be made of. Only values: nothing is started here.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
+
+use crate::Who;
 
 /// Describes a cluster for [`Cluster::start`](crate::Cluster::start).
 #[derive(Clone, Debug)]
@@ -13,12 +16,15 @@ pub struct ClusterConfig {
     pub name: String,
     /// How many coordinator replicas; their node ids count from 1.
     pub replicas: u64,
+    /// Puts a gate in front of every replica, through which the others reach it, so that
+    /// [`Cluster::cut`](crate::Cluster::cut) can part them. Clients and participants go past it.
+    pub gates: bool,
     /// The names of the key-value participants.
     pub participants: Vec<String>,
     /// Where the cluster's folder is made; the system's temporary folder if none is named.
     pub parent: Option<PathBuf>,
-    /// Keeps the folder when the cluster is dropped. It is always kept after a failed start and when
-    /// the thread panics.
+    /// Keeps the folder when the cluster is dropped. It is always kept after a failed start, after a
+    /// wait that reached its deadline and when the thread panics.
     pub keep: bool,
     /// How long any one wait may take before it fails.
     pub deadline: Duration,
@@ -27,8 +33,12 @@ pub struct ClusterConfig {
     /// Appended to the command line of every participant.
     pub participant_args: Vec<OsString>,
     /// Set in the environment of every process. Variables of the caller that begin with `TRIUMVIR_`
-    /// are not passed on, since they would configure the processes.
+    /// are not passed on, since they would configure the processes; nor is `FAILPOINTS`.
     pub environment: Vec<(OsString, OsString)>,
+    /// The failpoints of single processes, in fail-rs's syntax, for a binary that was built with
+    /// them. They are set when a process is started for the first time: one that comes back after it
+    /// was killed at one of them has none.
+    pub failpoints: BTreeMap<Who, String>,
 }
 
 impl ClusterConfig {
@@ -38,6 +48,7 @@ impl ClusterConfig {
             binary: binary.into(),
             name: "testkit".to_owned(),
             replicas: 3,
+            gates: false,
             participants: Vec::new(),
             parent: None,
             keep: false,
@@ -45,6 +56,7 @@ impl ClusterConfig {
             replica_args: Vec::new(),
             participant_args: Vec::new(),
             environment: Vec::new(),
+            failpoints: BTreeMap::new(),
         }
     }
 

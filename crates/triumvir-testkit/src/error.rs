@@ -29,6 +29,12 @@ pub enum ClusterError {
         /// How many were tried.
         tried: u32,
     },
+    /// The address at which replicas are to reach one of them could not be listened on.
+    #[error("cannot open a gate between the replicas")]
+    Gate(#[source] io::Error),
+    /// Who hears whom can only be changed where the configuration asks for gates.
+    #[error("the cluster was started without gates between its replicas")]
+    NoGates,
     /// The binary could not be started.
     #[error("cannot start {who} from {}", binary.display())]
     Spawn {

@@ -11,9 +11,11 @@
 mod cluster;
 mod config;
 mod error;
+mod gate;
 mod histogram;
 mod http;
 mod leash;
+mod links;
 mod log;
 mod metrics;
 mod ports;

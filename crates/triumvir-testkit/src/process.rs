@@ -9,6 +9,7 @@ use std::process::{ExitStatus, Stdio};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
+use procfs::process::ProcState;
 use tokio::process::{Child, Command};
 
 use crate::Usage;
@@ -72,6 +73,14 @@ impl Process {
     }
 }
 
+/// Whether the process `pid` is stopped by a signal.
+pub(crate) fn is_stopped(pid: i32) -> bool {
+    let process = procfs::process::Process::new(pid);
+    let stat = process.and_then(|process| process.stat());
+    stat.and_then(|stat| stat.state())
+        .is_ok_and(|state| state == ProcState::Stopped)
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
         // A process that has ended is nothing to kill; any other cannot refuse SIGKILL, not even
@@ -88,8 +97,6 @@ impl Drop for Process {
 #[cfg(test)]
 mod tests {
     use std::os::unix::process::ExitStatusExt as _;
-
-    use procfs::process::ProcState;
 
     use super::*;
 

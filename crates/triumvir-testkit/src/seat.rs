@@ -17,6 +17,8 @@ use crate::{Usage, Who, log};
 
 /// Variables that would configure a process of ours.
 const VARIABLE_PREFIX: &str = "TRIUMVIR_";
+/// Switches the failpoints of a process, where its binary has any.
+const FAILPOINTS: &str = "FAILPOINTS";
 /// What the system says when a port is taken.
 const PORT_TAKEN: &str = "Address already in use";
 
@@ -122,12 +124,17 @@ impl Seat {
         if self.is_started() {
             return Err(ClusterError::Running(self.who.clone()));
         }
+        let is_first = !self.log.exists();
         self.log_from = std::fs::metadata(&self.log).map_or(0, |metadata| metadata.len());
         let mut command = Command::new(&config.binary);
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with(VARIABLE_PREFIX) {
                 command.env_remove(name);
             }
+        }
+        command.env_remove(FAILPOINTS);
+        if let Some(points) = config.failpoints.get(&self.who).filter(|_| is_first) {
+            command.env(FAILPOINTS, points);
         }
         command.args(args).envs(config.environment.iter().cloned());
         let process = Process::spawn(&mut command, leash, &self.log);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::error::ClusterError;
-use crate::{Cluster, Seat, Who, http, log};
+use crate::{Cluster, Seat, Who, http, log, process};
 
 /// Between two looks at a condition.
 const PAUSE: Duration = Duration::from_millis(25);
@@ -50,6 +50,23 @@ impl Cluster {
             Ok(ended) => ended,
             Err(_) => Err(self.timed_out(&format!("{who} to end"), "it runs".to_owned())),
         }
+    }
+
+    /// Waits until a process is stopped, as [`Cluster::pause`] or a failpoint of its own does it.
+    ///
+    /// # Errors
+    ///
+    /// There is no such process, or the deadline passed.
+    pub async fn wait_stopped(&mut self, who: &Who) -> Result<(), ClusterError> {
+        self.wait_until(&format!("{who} to be stopped"), async |cluster| {
+            let pid = cluster.seat(who).map_err(|error| error.to_string())?.pid();
+            let pid = pid.ok_or_else(|| "it does not run".to_owned())?;
+            match process::is_stopped(pid) {
+                true => Ok(()),
+                false => Err("it runs".to_owned()),
+            }
+        })
+        .await
     }
 
     /// Asks `probe` again and again until it answers `Ok`. Its `Err` says what it saw.
@@ -164,7 +181,9 @@ impl Cluster {
         Ok(())
     }
 
-    fn timed_out(&self, waited_for: &str, seen: String) -> ClusterError {
+    /// The folder is kept, which the error names.
+    fn timed_out(&mut self, waited_for: &str, seen: String) -> ClusterError {
+        self.keep();
         let mut tails = String::new();
         for seat in &self.seats {
             let tail = log::tail(seat.log(), 0);

@@ -17,6 +17,10 @@ impl Who {
         Self::Participant(name.into())
     }
 
+    pub(crate) fn is_replica(&self) -> bool {
+        matches!(self, Self::Replica(_))
+    }
+
     /// The name of its folder and its log.
     pub(crate) fn file_name(&self) -> String {
         match self {

@@ -6,6 +6,10 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, ensure};
 
+/// What tests and lints are built with beyond the defaults, so that they share one build: failpoints
+/// in the binary, by which process tests stop it at a chosen step.
+pub(crate) const FEATURES: [&str; 2] = ["--features", "triumvir-cli/failpoints"];
+
 /// The root of the workspace.
 pub(crate) fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -5,7 +5,8 @@ use std::process::Stdio;
 
 use anyhow::Context as _;
 
-use crate::process::{self, cargo, cargo_command, has_cargo_subcommand, root};
+use crate::model;
+use crate::process::{self, FEATURES, cargo_command, has_cargo_subcommand, root};
 
 /// The variable that hands the binary's path to the process tests.
 const BINARY: &str = "TRIUMVIR_BIN";
@@ -39,11 +40,13 @@ fn run_all(args: &Args, nextest: bool) -> anyhow::Result<()> {
             "--examples",
         ]);
     }
-    process::run(tests.args(&args.filter))?;
+    process::run(tests.args(FEATURES).args(&args.filter))?;
     if args.filter.is_some() {
         return Ok(());
     }
-    cargo(["test", "--workspace", "--locked", "--doc"])?;
+    let mut documentation = cargo_command();
+    documentation.args(["test", "--workspace", "--locked", "--doc"]);
+    process::run(documentation.args(FEATURES))?;
     // The broken rules have a target folder of their own, so that no other build can have them by
     // feature unification.
     let folder = root().join("target/mutants");
@@ -60,7 +63,8 @@ fn run_all(args: &Args, nextest: bool) -> anyhow::Result<()> {
         "--features",
         "mutants",
     ]);
-    process::run(mutants.arg("--target-dir").arg(folder))
+    process::run(mutants.arg("--target-dir").arg(folder))?;
+    model::run(&model::Args::default())
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
@@ -74,7 +78,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     run_all(args, nextest)
 }
 
-/// Builds the `triumvir` binary and says where cargo put it.
+/// Builds the `triumvir` binary, with failpoints, and says where cargo put it.
 fn build() -> anyhow::Result<PathBuf> {
     let mut command = cargo_command();
     command.args([
@@ -86,6 +90,7 @@ fn build() -> anyhow::Result<PathBuf> {
         "triumvir",
     ]);
     command
+        .args(FEATURES)
         .args(["--message-format", "json-render-diagnostics"])
         .stderr(Stdio::inherit());
     let output = command.output().context("cannot start cargo build")?;

@@ -29,6 +29,11 @@ impl Owner {
                     reason: format!("{error}"),
                 };
                 self.coordinator = decode_coordinator(&state, self.rules).map_err(unreadable)?;
+                tracing::info!(
+                    index,
+                    bytes = state.len(),
+                    "the state is that of a snapshot"
+                );
                 if self.role.epoch().is_some() {
                     self.depose("the state was replaced by a snapshot");
                 }
@@ -58,6 +63,8 @@ impl Owner {
             reason: format!("{error}"),
         };
         for record in decode_records(&data).map_err(unreadable)? {
+            #[cfg(feature = "failpoints")]
+            crate::failpoint::applying(&record);
             self.apply_record(index, record);
         }
         Ok(())

@@ -24,6 +24,12 @@ impl Owner {
     }
 
     pub(super) fn absorb(&mut self, out: ConductorOutputs) {
+        #[cfg(feature = "failpoints")]
+        let out = {
+            let mut out = out;
+            crate::failpoint::conducted(&mut out, &self.directory);
+            out
+        };
         let ConductorOutputs {
             propose,
             send,
@@ -86,6 +92,10 @@ impl Owner {
             return;
         }
         for (txn, digest, message) in messages {
+            #[cfg(feature = "failpoints")]
+            if !crate::failpoint::hears(&self.directory.name(from), &message) {
+                continue;
+            }
             let leads = self.role.epoch().is_some();
             match message {
                 Message::Answer(answer) if leads => {

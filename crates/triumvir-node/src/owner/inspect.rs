@@ -228,10 +228,7 @@ impl Owner {
     pub(super) fn own_status(&self) -> OwnStatus {
         let in_doubt = self.in_doubt();
         let participants = self.coordinator.participants().iter().map(|(id, known)| {
-            let seen = self
-                .sessions
-                .last_seen(*id)
-                .map(|at| at.elapsed().as_millis());
+            let seen = self.sessions.last_seen(*id);
             v1::ParticipantStatus {
                 participant: id.0,
                 name: known.name.to_string(),
@@ -239,7 +236,7 @@ impl Owner {
                 incarnation: known.incarnation.0,
                 session: self.sessions.is_up(*id),
                 in_doubt: in_doubt.get(id).copied().unwrap_or_default() as u64,
-                last_seen_millis: seen.and_then(|seen| u64::try_from(seen).ok()),
+                last_seen_millis: seen.and_then(|seen| u64::try_from(seen.as_millis()).ok()),
                 replaced: known.replaced,
             }
         });
@@ -295,8 +292,8 @@ impl Owner {
         count
     }
 
-    /// Sets the gauges.
-    pub(super) fn measure(&self) {
+    /// Sets the gauges, and looks after what is measured.
+    pub(super) fn measure(&mut self) {
         let (open, ended) = (
             self.coordinator.open().len(),
             self.coordinator.ended().len(),
@@ -305,13 +302,17 @@ impl Owner {
         let in_doubt = self.in_doubt();
         for (id, known) in self.coordinator.participants() {
             if !known.replaced {
-                let seen = self.sessions.last_seen(*id).map(|at| at.elapsed());
+                let seen = self.sessions.last_seen(*id);
                 let in_doubt = in_doubt.get(id).copied().unwrap_or_default();
                 telemetry::participant(&known.name, self.sessions.is_up(*id), in_doubt, seen);
             }
         }
         if let Some(replica) = &self.replica {
-            telemetry::raft(&replica.status());
+            let status = replica.status();
+            telemetry::raft(&status);
+            if let Role::Leading(leading) = &mut self.role {
+                leading.listen(&status);
+            }
         }
     }
 }

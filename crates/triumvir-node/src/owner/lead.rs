@@ -1,13 +1,14 @@
 //! Leading: when this replica's own activation is applied it conducts, and not a moment longer than
 //! until it is deposed. Whether it may lead is Raft's to say.
 
-use std::time::Duration;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use triumvir_protocol::{
     Caller, Conductor, ConductorOutputs, ConductorTimer, Coordinator, Epoch, Horizon, Limits,
     Record, TxnId,
 };
-use triumvir_replication::{Outcome, Replica};
+use triumvir_replication::{Outcome, Replica, Status};
 
 use super::Owner;
 use super::proposals::Proposed;
@@ -15,6 +16,12 @@ use super::timers::Timers;
 
 /// After so many ticks an activation is tried again even though no majority is heard.
 const RETRY_TICKS: u64 = 8;
+
+/// The activation in a row that is told of when it is not accepted.
+const REFUSED_SAID: u32 = 3;
+
+/// A replica that has not answered its leader for so long is said to be silent.
+const SILENCE: Duration = Duration::from_secs(3);
 
 /// What this replica does for transactions.
 pub(super) enum Role {
@@ -34,8 +41,30 @@ pub(super) enum Role {
 /// One leadership.
 pub(super) struct Leading {
     pub(super) term: u64,
+    since: Instant,
+    /// Replicas that do not answer, and of which this was said.
+    silent: BTreeSet<u64>,
     pub(super) conductor: Conductor,
     pub(super) timers: Timers,
+}
+
+impl Leading {
+    /// Says of each replica once that it does not answer, and once that it does again.
+    pub(super) fn listen(&mut self, status: &Status) {
+        if self.since.elapsed() < SILENCE {
+            return;
+        }
+        for (replica, peer) in &status.peers {
+            let answered = peer.ack_millis.map(Duration::from_millis);
+            if answered.is_some_and(|ago| ago < SILENCE) {
+                if self.silent.remove(replica) {
+                    tracing::info!(replica, "the replica answers again");
+                }
+            } else if self.silent.insert(*replica) {
+                tracing::warn!(replica, "the replica does not answer");
+            }
+        }
+    }
 }
 
 impl Role {
@@ -147,6 +176,8 @@ impl Owner {
         self.refused = 0;
         self.role = Role::Leading(Box::new(Leading {
             term,
+            since: Instant::now(),
+            silent: BTreeSet::new(),
             conductor,
             timers,
         }));
@@ -159,10 +190,11 @@ impl Owner {
     pub(super) fn depose(&mut self, why: &str) {
         let callers = self.callers.len();
         match self.role {
-            Role::Activating { .. } if self.refused > 1 => {
+            // A new leader's first record may be early.
+            Role::Activating { .. } if self.refused != REFUSED_SAID => {
                 tracing::debug!(why, "not activated");
             }
-            Role::Activating { .. } => tracing::info!(why, "not activated"),
+            Role::Activating { .. } => tracing::info!(why, "still not activated"),
             Role::Leading(_) | Role::Following => tracing::info!(why, callers, "leading no longer"),
         }
         self.role = Role::Following;

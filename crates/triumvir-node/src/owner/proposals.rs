@@ -63,6 +63,8 @@ impl Proposals {
         telemetry::proposed(records.len(), data.len());
         let started = Instant::now();
         let proposal = replica.propose(data.into()).await;
+        #[cfg(feature = "failpoints")]
+        crate::failpoint::proposed(&records);
         self.inflight.push(Box::pin(async move {
             let outcome = proposal.await;
             finished(&outcome, started.elapsed());

@@ -2,7 +2,7 @@
 //! carries what was gathered for it. What the messages mean is not known here.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
@@ -39,7 +39,8 @@ pub(super) struct Sessions {
     sessions: BTreeMap<ParticipantId, Session>,
     /// Sessions that a frame is due for.
     due: BTreeSet<ParticipantId>,
-    last_seen: BTreeMap<ParticipantId, Instant>,
+    /// When the last session of those that have none ended.
+    ended: BTreeMap<ParticipantId, Instant>,
 }
 
 /// What every frame of a round carries.
@@ -73,7 +74,7 @@ impl Sessions {
         }
         let participant = hello.participant;
         self.supersede(participant, hello.incarnation);
-        if let Some(former) = self.sessions.remove(&participant) {
+        if let Some(former) = self.remove(participant) {
             // The same process has come back: nothing to be told.
             former.closed.cancel();
         }
@@ -93,36 +94,26 @@ impl Sessions {
         };
         self.sessions.insert(participant, session);
         self.due.insert(participant);
-        self.seen(participant);
         Ok(Opened { serial, closed })
     }
 
-    /// Whether `serial` is the session of `participant` now; takes note that it was heard.
-    pub(super) fn hears(&mut self, participant: ParticipantId, serial: u64) -> bool {
-        let current = self
-            .sessions
+    /// Whether `serial` is the session of `participant` now.
+    pub(super) fn hears(&self, participant: ParticipantId, serial: u64) -> bool {
+        self.sessions
             .get(&participant)
-            .is_some_and(|own| own.serial == serial);
-        if current {
-            self.seen(participant);
-        }
-        current
+            .is_some_and(|own| own.serial == serial)
     }
 
     /// The session `serial` has ended by itself.
     pub(super) fn ended(&mut self, participant: ParticipantId, serial: u64) {
-        if self
-            .sessions
-            .get(&participant)
-            .is_some_and(|own| own.serial == serial)
-        {
-            self.sessions.remove(&participant);
+        if self.hears(participant, serial) {
+            self.remove(participant);
         }
     }
 
     /// Ends the session of `participant`, and tells it why if it still listens.
     pub(super) fn close(&mut self, participant: ParticipantId, code: Code, why: &str) {
-        if let Some(session) = self.sessions.remove(&participant) {
+        if let Some(session) = self.remove(participant) {
             tracing::info!(%participant, %code, why, "a session is closed");
             let _ = session.frames.try_send(Err(Failure::new(code, why).into()));
             session.closed.cancel();
@@ -181,11 +172,11 @@ impl Sessions {
             match session.hand_on(heading) {
                 Ok(()) => {}
                 Err(TrySendError::Closed(_)) => {
-                    self.sessions.remove(&participant);
+                    self.remove(participant);
                 }
                 Err(TrySendError::Full(_)) => {
                     tracing::warn!(%participant, "too slow for its frames: the session is dropped");
-                    if let Some(session) = self.sessions.remove(&participant) {
+                    if let Some(session) = self.remove(participant) {
                         session.closed.cancel();
                     }
                 }
@@ -198,13 +189,19 @@ impl Sessions {
         self.sessions.contains_key(&participant)
     }
 
-    /// When `participant` was last heard here.
-    pub(super) fn last_seen(&self, participant: ParticipantId) -> Option<Instant> {
-        self.last_seen.get(&participant).copied()
+    /// Since when `participant` is not connected here any more: no time while it is. None: it never
+    /// was. A silent session lives by its keepalives, and ends without them.
+    pub(super) fn last_seen(&self, participant: ParticipantId) -> Option<Duration> {
+        if self.is_up(participant) {
+            return Some(Duration::ZERO);
+        }
+        self.ended.get(&participant).map(Instant::elapsed)
     }
 
-    fn seen(&mut self, participant: ParticipantId) {
-        self.last_seen.insert(participant, Instant::now());
+    fn remove(&mut self, participant: ParticipantId) -> Option<Session> {
+        let session = self.sessions.remove(&participant)?;
+        self.ended.insert(participant, Instant::now());
+        Some(session)
     }
 }
 

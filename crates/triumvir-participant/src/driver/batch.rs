@@ -142,6 +142,12 @@ impl Submitter {
                 for durable in durables.into_iter().flatten() {
                     durable();
                 }
+                #[cfg(feature = "failpoints")]
+                let send = {
+                    let mut send = send;
+                    crate::failpoint::saying(&mut send);
+                    send
+                };
                 outbox.deliver(send);
                 for expired in confirm {
                     // Nobody acts on it any more when the process is about to stop.

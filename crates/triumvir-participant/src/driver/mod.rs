@@ -263,6 +263,8 @@ impl<R: Resource> Driver<R> {
     /// Takes the effects of a call of the core, with the resource's part of them.
     fn absorb(&mut self, out: ParticipantOutputs, write: Option<Write>) {
         for force in &out.force {
+            #[cfg(feature = "failpoints")]
+            crate::failpoint::forcing(force);
             self.watch.forced(force);
             self.stop_timers(force);
             self.batch.force(force);

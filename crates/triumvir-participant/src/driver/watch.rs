@@ -5,7 +5,8 @@ use std::collections::{BTreeSet, HashSet};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use triumvir_protocol::{
-    Alarm, Answer, Branch, BranchState, Force, Message, ParticipantTimer, Request, Target, TxnId,
+    Alarm, Answer, Branch, BranchState, Force, Message, ParticipantId, ParticipantTimer, Request,
+    Target, TxnId,
 };
 
 /// The most lines about single branches between two publications; the rest is only counted.
@@ -79,16 +80,10 @@ impl Watch {
                 tracing::debug!(%txn, code = reason.code(), "voted no");
                 "no"
             }
-            Message::Request(Request::Fence { ballot }) => {
-                tracing::info!(%txn, peer = ?target, %ballot, "fence round: asking for a promise");
-                return;
-            }
-            Message::Request(Request::Accept { ballot, .. }) => {
-                tracing::info!(%txn, peer = ?target, %ballot, "fence round: proposing abort");
-                return;
-            }
-            Message::Request(Request::DoCommit | Request::Abort) => {
-                tracing::debug!(%txn, peer = ?target, ?message, "telling a peer the outcome");
+            Message::Request(request) => {
+                if let Target::Peer(peer) = target {
+                    asked(peer, txn, request);
+                }
                 return;
             }
             _ => return,
@@ -128,5 +123,21 @@ impl Watch {
             .map_or(0.0, |txn| now.as_secs_f64() - txn.millis() as f64 / 1000.0);
         metrics::gauge!("triumvir_participant_oldest_in_doubt_seconds").set(oldest.max(0.0));
         metrics::gauge!("triumvir_participant_resource_calls").set(calls as f64);
+    }
+}
+
+/// A peer is asked or told something.
+fn asked(peer: ParticipantId, txn: TxnId, request: &Request) {
+    match request {
+        Request::Fence { ballot } => {
+            tracing::info!(%txn, %peer, %ballot, "fence round: asking for a promise");
+        }
+        Request::Accept { ballot, .. } => {
+            tracing::info!(%txn, %peer, %ballot, "fence round: proposing abort");
+        }
+        Request::DoCommit | Request::Abort => {
+            tracing::debug!(%txn, %peer, ?request, "telling a peer the outcome");
+        }
+        _ => {}
     }
 }
