@@ -191,14 +191,15 @@ impl Flight {
             Value::Commit => self.become_committed(txn, None, out),
             Value::Abort => {
                 let cause = AbortCause::Recorded(AbortReason::Fenced);
+                let end = Record::End {
+                    txn,
+                    outcome: Value::Abort,
+                };
+                let proposed = self.pending.as_ref() == Some(&end);
                 self.become_aborted(txn, cause, Some(from), out);
-                self.propose(
-                    Record::End {
-                        txn,
-                        outcome: Value::Abort,
-                    },
-                    out,
-                );
+                if !proposed {
+                    self.propose(end, out);
+                }
             }
         }
     }

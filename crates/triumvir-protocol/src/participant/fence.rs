@@ -37,7 +37,7 @@ impl Participant {
         out.timer(txn, ParticipantTimer::Fence);
         let doubt = self.doubts.entry(txn).or_default();
         if doubt.round.as_ref().is_some_and(Round::is_unanimous) {
-            return self.advance_round(txn, out);
+            return self.spread(txn, &terms, Value::Abort, out);
         }
         let id = self.id;
         let others = || {
@@ -184,8 +184,13 @@ impl Participant {
             return;
         };
         if round.is_unanimous() {
-            // Chosen, whatever was promised since.
-            return self.spread(txn, &terms, Value::Abort, out);
+            // Chosen, whatever was promised since. Alone among READ voters nobody has confirmed our own
+            // acceptance, and a resource may carry out an action before this call's force: then the
+            // next T2 goes on, before which the driver waits for the disk.
+            if !round.promises.is_empty() {
+                self.spread(txn, &terms, Value::Abort, out);
+            }
+            return;
         }
         let ballot = round.ballot;
         if promised > ballot {
@@ -219,8 +224,6 @@ impl Participant {
             if self.rules.abort_on_promises() {
                 self.spread(txn, &terms, Value::Abort, out);
             }
-            // Alone among READ voters, our own acceptance decides, once it is durable: a resource may
-            // carry out an action before this call's force. The next T2 goes on.
         }
     }
 

@@ -2,24 +2,32 @@
 //!
 //! `world N` · `content three|two pI[=done:INCARNATION:OPERATIONS|=text:TEXT].. ` · `plan pI yes|read|no` ·
 //! `commit|outcome|decide|abort nI tK[letter]` · `operate pI tK` · `deliver|again|drop [text]` ·
+//! `keep|late [text]` (copies of what is under way, delivered when and as often as it suits) ·
+//! `forge from -> to: WORD [[value@]ballot] tK[letter]` (what no correct party would say) ·
 //! `work [pI]` · `append|lose [text]` · `apply nI|all` · `talk` (deliver and work until all is quiet) ·
 //! `run` (append and apply, too) · `cut|mend party` · `timer party Name tK` · `elect|depose nI` ·
-//! `crash|restart pI` · `horizon nI tK` · `quietly command` (prints nothing) · `show`
+//! `win nI` (elected, and the other replicas have not heard of it) · `crash|restart pI` ·
+//! `horizon nI tK` · `bare` (participants' frames carry no horizon) ·
+//! `quietly command` (prints nothing) · `show`
 
 use std::collections::BTreeSet;
 
 use triumvir_protocol::{
-    ConductorTimer, Incarnation, Mode, ParticipantId, ParticipantTimer, ReplicaId, Rules, TxnId,
-    Work,
+    Ballot, ConductorTimer, Incarnation, Mode, ParticipantId, ParticipantTimer, ReplicaId, Request,
+    Rules, TxnId, Value, Work,
 };
 
-use crate::world::{Ask, Party, Plan, Timer, World};
+use crate::world::{Ask, Body, Envelope, Party, Plan, Timer, World};
 
 #[derive(Default)]
 pub(crate) struct Stage {
     rules: Rules,
     world: Option<World>,
     cut: BTreeSet<Party>,
+    /// Copies that arrive late.
+    kept: Vec<Envelope>,
+    /// Something was forged: only then may there be alarms.
+    forged: bool,
     printed: Vec<String>,
 }
 
@@ -85,6 +93,8 @@ impl Stage {
             "cut" => drop(self.cut.insert(party(rest))),
             "mend" => drop(self.cut.remove(&party(rest))),
             "deliver" | "again" | "drop" => self.post(word, rest),
+            "keep" => self.keep(rest),
+            "late" => self.late(rest),
             "append" | "lose" => self.log(word, rest),
             "talk" => self.talk(),
             "run" => self.run(),
@@ -95,8 +105,12 @@ impl Stage {
             self.printed.push(format!("VIOLATION {violation}"));
         }
         let trace = std::mem::take(&mut self.world().trace);
-        if !quietly {
-            self.printed.extend(trace);
+        let alarm = trace.iter().any(|line| line.contains(" ALARM "));
+        let printed = |line: &String| !quietly || line.starts_with("WRONG");
+        self.printed.extend(trace.into_iter().filter(printed));
+        self.forged |= word == "forge";
+        if alarm && !self.forged {
+            self.printed.push(format!("WRONG: an alarm at {line}"));
         }
     }
 
@@ -109,6 +123,8 @@ impl Stage {
         }
         world.trace.clear();
         self.cut.clear();
+        self.kept.clear();
+        self.forged = false;
         self.world = Some(world);
     }
 
@@ -153,9 +169,19 @@ impl Stage {
                 world.elect(replica(at));
                 apply_all(world);
             }
+            ("win", [at]) => {
+                world.elect(replica(at));
+                while world.apply(replica(at)) {}
+            }
             ("depose", [at]) => world.depose(replica(at)),
             ("crash", [id]) => world.crash(node(id)),
             ("restart", [id]) => world.restart(node(id)),
+            ("bare", []) => world.peers_tell = false,
+            ("forge", [from, "->", to, message @ .., what]) => {
+                let envelope = forged(world, from, to, message, what);
+                world.say(format!("forge {}", world.envelope(&envelope)));
+                world.deliver_copy(envelope);
+            }
             ("horizon", [at, what]) => world.propose_horizon(replica(at), txn(what)),
             _ => panic!("no such command: {word} {words:?}"),
         }
@@ -183,6 +209,31 @@ impl Stage {
         }
         if !found {
             world.say(format!("WRONG: no message says {text:?}"));
+        }
+    }
+
+    /// Copies of messages that are under way now and whose text contains `text`.
+    fn keep(&mut self, text: &str) {
+        self.cut_off();
+        let world = self.world.as_ref().expect("`world` comes first");
+        let told = |e: &&Envelope| world.envelope(e).contains(text);
+        let copies: Vec<_> = world.bag.iter().filter(told).cloned().collect();
+        if copies.is_empty() {
+            self.world().say(format!("WRONG: no message says {text:?}"));
+        }
+        self.kept.extend(copies);
+    }
+
+    /// Delivers the kept copies whose text contains `text`; they stay kept.
+    fn late(&mut self, text: &str) {
+        let world = self.world.as_mut().expect("`world` comes first");
+        let told = |e: &&Envelope| world.envelope(e).contains(text);
+        let late: Vec<_> = self.kept.iter().filter(told).cloned().collect();
+        if late.is_empty() {
+            world.say(format!("WRONG: no kept message says {text:?}"));
+        }
+        for envelope in late {
+            world.deliver_copy(envelope);
         }
     }
 
@@ -273,6 +324,46 @@ fn content(world: &mut World, mode: &str, parts: &[&str]) {
     };
     let parts: Vec<_> = parts.iter().map(part).collect();
     world.content(mode, &parts);
+}
+
+/// `from` has never said this: `WORD [[value@]round.owner]`.
+fn forged(world: &World, from: &str, to: &str, message: &[&str], what: &str) -> Envelope {
+    let ballot = |word: &str| {
+        let (round, owner) = word.split_once('.').expect("round.owner");
+        let [round, owner] = [round, owner].map(|n| u32::try_from(number(n)).expect("small"));
+        Ballot { round, owner }
+    };
+    let request = match message {
+        ["DO-COMMIT"] => Request::DoCommit,
+        ["ABORT"] => Request::Abort,
+        ["FENCE", at] => Request::Fence { ballot: ballot(at) },
+        ["ACCEPT", accept] => {
+            let (value, at) = accept.split_once('@').expect("value@ballot");
+            let value = match value {
+                "commit" => Value::Commit,
+                "abort" => Value::Abort,
+                other => panic!("no such value: {other}"),
+            };
+            let ballot = ballot(at);
+            Request::Accept { ballot, value }
+        }
+        other => panic!("no such message: {other:?}"),
+    };
+    let own = world.contents.iter().find(|c| what.ends_with(c.letter));
+    let digest = own.expect("a content's letter").terms.digest;
+    let from = party(from);
+    let epoch = match from {
+        Party::Replica(id) => world.replicas[&id].coordinator.epoch(),
+        Party::Node(_) => Default::default(),
+    };
+    Envelope {
+        from,
+        to: party(to.trim_end_matches(':')),
+        txn: txn(what),
+        digest,
+        horizon: Default::default(),
+        body: Body::Request(epoch, request),
+    }
 }
 
 fn apply_all(world: &mut World) {
