@@ -103,7 +103,7 @@ pub(crate) enum Command {
     /// Run a coordinator replica
     #[command(after_help = command::server::HELP)]
     Server(Settings<command::server::Server>),
-    /// Run a participant
+    /// Run a participant, or give one up
     #[command(subcommand)]
     Participant(ParticipantCommand),
     /// Commit a transaction over key-value participants
@@ -126,7 +126,7 @@ pub(crate) enum Command {
     /// Read from a key-value participant
     #[command(subcommand)]
     Kv(command::kv::KvCommand),
-    /// Look at the cluster
+    /// Look at the cluster, and change its members
     #[command(subcommand)]
     Cluster(ClusterCommand),
     /// Measure throughput and latency
@@ -137,20 +137,32 @@ pub(crate) enum Command {
     Completions(command::completions::Args),
 }
 
-/// Which participant to run.
+/// What to do with a participant.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ParticipantCommand {
     /// Run a participant that keeps keys and values
     #[command(after_help = command::participant::HELP)]
     Kv(Settings<command::participant::Kv>),
+    /// Give a participant up that never comes back
+    #[command(after_help = command::removal::HELP)]
+    Remove(command::removal::Args),
 }
 
-/// What to look at.
+/// What to look at, or to change.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ClusterCommand {
     /// Ask every coordinator for its state
     #[command(after_help = command::cluster::HELP)]
     Status,
+    /// Add a replica as a learner, and print the command that starts it
+    #[command(after_help = command::members::ADD_HELP)]
+    Add(command::members::AddArgs),
+    /// Make a learner that has caught up a voter
+    #[command(after_help = command::members::PROMOTE_HELP)]
+    Promote(command::members::PromoteArgs),
+    /// Remove a replica for good
+    #[command(after_help = command::members::REMOVE_HELP)]
+    Remove(command::members::RemoveArgs),
 }
 
 #[cfg(test)]

@@ -57,6 +57,18 @@ impl Failure {
         .next(code.next())
     }
 
+    /// The end of a process that could not start or go on. What to do next is what the code says of
+    /// the disk, else `next`.
+    pub(crate) fn stopped(code: Option<Code>, message: String, next: &str) -> Self {
+        match code {
+            Some(code @ (Code::DiskFailed | Code::DataDamaged)) => {
+                Self::coded(Exit::Internal, code, message)
+            }
+            Some(code) => Self::coded(Exit::Internal, code, message).next(next),
+            None => Self::new(Exit::Internal, message).next(next),
+        }
+    }
+
     /// Any error: as it is if it is a failure already, else as an internal one with its causes.
     pub(crate) fn of(error: &anyhow::Error) -> Self {
         match error.downcast_ref::<Self>() {
@@ -114,7 +126,9 @@ impl From<triumvir_client::Failure> for Failure {
             detail => format!("{title}: {detail}"),
         };
         let mut next = code.next().to_owned();
-        if let Some(leader) = failure.leader.as_ref().filter(|_| code.is_retryable()) {
+        // One that cannot be reached is no help.
+        let helps = code.is_retryable() && code != Code::NoLeader;
+        if let Some(leader) = failure.leader.as_ref().filter(|_| helps) {
             next.push_str(&format!(" (the leader is {leader})"));
         }
         let applied = Some(failure.applied.as_str());

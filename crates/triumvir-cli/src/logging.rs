@@ -31,8 +31,8 @@ pub(crate) struct LogSettings {
 impl Default for LogSettings {
     fn default() -> Self {
         Self {
-            // Raft tells of every message at info.
-            log: "info,openraft=warn".to_owned(),
+            // Raft warns of every message to a replica that is away; the leader says once that it is.
+            log: "info,openraft=error".to_owned(),
             log_format: LogFormat::default(),
         }
     }

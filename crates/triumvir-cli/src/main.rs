@@ -25,6 +25,10 @@ use crate::cli::{Cli, ClusterCommand, Command, ParticipantCommand};
 use crate::failure::Failure;
 use crate::output::Output;
 
+/// Many small values of many threads: a third of all time was the system's allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let parsed = Cli::command().try_get_matches().and_then(|matches| {
         usage::refuse_useless(&matches)?;
@@ -59,6 +63,9 @@ async fn run(cli: Cli, output: &Output) -> anyhow::Result<ExitCode> {
             usage::refuse_stray()?;
             command::participant::run(&settings, output).await
         }
+        Command::Participant(ParticipantCommand::Remove(args)) => {
+            command::removal::run(&args, globals, output).await
+        }
         Command::Commit(args) => command::commit::run(args, globals, output).await,
         Command::Abort(args) => command::lookup::abort(&args, globals, output).await,
         Command::Outcome(args) => command::lookup::outcome(&args, globals, output).await,
@@ -67,8 +74,17 @@ async fn run(cli: Cli, output: &Output) -> anyhow::Result<ExitCode> {
         Command::Watch => command::list::watch(globals, output).await,
         Command::Kv(kv) => command::kv::run(&kv, globals, output).await,
         Command::Cluster(ClusterCommand::Status) => command::cluster::status(globals, output).await,
+        Command::Cluster(ClusterCommand::Add(args)) => {
+            command::members::add(&args, globals, output).await
+        }
+        Command::Cluster(ClusterCommand::Promote(args)) => {
+            command::members::promote(&args, globals, output).await
+        }
+        Command::Cluster(ClusterCommand::Remove(args)) => {
+            command::members::remove(&args, globals, output).await
+        }
         Command::Demo(args) => demo::run(&args, output).await,
-        Command::Bench(args) => bench::run(&args, &globals.coordinators(), output).await,
+        Command::Bench(args) => bench::run(&args, globals, output).await,
         Command::Completions(args) => command::completions::run(&args, output),
     }
 }

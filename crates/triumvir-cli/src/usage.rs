@@ -13,7 +13,11 @@ use crate::output::{Format, Output};
 use crate::settings;
 
 /// Writes what the parser found, or the help that was asked for.
-pub(crate) fn end(error: clap::Error) -> ExitCode {
+pub(crate) fn end(mut error: clap::Error) -> ExitCode {
+    if error.get(ContextKind::Usage).is_some() {
+        let usage = meant(std::env::args()).render_usage();
+        error.insert(ContextKind::Usage, ContextValue::StyledStr(usage));
+    }
     let variable = variable(&error);
     // The parser chooses the stream and the colours; a closed pipe is not an error.
     let _ = error.print();
@@ -27,6 +31,19 @@ pub(crate) fn end(error: clap::Error) -> ExitCode {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Ok.into(),
         _ => Exit::Usage.into(),
     }
+}
+
+/// The command that `words` call. The usage that the parser makes of an error shows what is set, even
+/// by the environment, as if it were needed.
+fn meant(words: impl Iterator<Item = String>) -> Command {
+    let mut command = Cli::command();
+    command.build();
+    for word in words.skip(1) {
+        if let Some(sub) = command.find_subcommand(&word) {
+            command = sub.clone();
+        }
+    }
+    command
 }
 
 /// The environment variable that the refused value came from, if the flag was not written.
@@ -55,19 +72,21 @@ fn find(command: &Command, flag: &str) -> Option<String> {
     }
 }
 
-/// Refuses options of clients on the command line of a server, where they would do nothing.
+/// Refuses options of clients on command lines where they would do nothing.
 ///
 /// # Errors
 ///
 /// The option.
 pub(crate) fn refuse_useless(matches: &ArgMatches) -> Result<(), clap::Error> {
-    let Some((name @ ("server" | "participant"), sub)) = matches.subcommand() else {
+    let Some((name, sub)) = matches.subcommand() else {
         return Ok(());
     };
-    let sub = sub.subcommand().map_or(sub, |(_, sub)| sub);
+    let (inner, sub) = sub.subcommand().unwrap_or(("", sub));
     let useless: &[&str] = match name {
-        "server" => &["coordinators", "timeout"],
-        _ => &["timeout"],
+        "server" | "demo" => &["coordinators", "timeout"],
+        "participant" if inner != "remove" => &["timeout"],
+        "bench" if sub.get_flag("local") => &["coordinators"],
+        _ => return Ok(()),
     };
     let given = |name: &&&str| sub.value_source(name) == Some(ValueSource::CommandLine);
     match useless.iter().find(given) {

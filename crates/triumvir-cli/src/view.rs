@@ -92,7 +92,7 @@ pub(crate) fn meaning(state: State) -> &'static str {
         State::Proposed => "its record is on the way to the replicas",
         State::Recorded => "recorded to commit; not yet confirmed by a participant",
         State::Committed => "committed; some participants have not confirmed it yet",
-        State::Aborted => "aborted",
+        State::Aborted => "nothing of it is or will be applied",
         State::Ended => "over, and confirmed by all participants",
         State::Expired => "older than the outcomes that are kept",
     }

@@ -155,9 +155,31 @@ fn what_is_needed_is_asked_for() {
         .run()
         .is_usage_error(&["name", "--name"]);
     triumvir(&["commit"]).run().is_usage_error(&["--at"]);
-    triumvir(&["server", "--timeout", "1s"])
+    for line in [
+        &["server", "--timeout", "1s"][..],
+        &["demo", "--timeout", "1s"],
+    ] {
+        triumvir(line)
+            .run()
+            .is_usage_error(&["no use", "--timeout"]);
+    }
+    triumvir(&["bench", "--local", "--coordinators", NOBODY])
         .run()
-        .is_usage_error(&["--timeout"]);
+        .is_usage_error(&["no use", "--coordinators"]);
+}
+
+/// What the environment sets is not needed on the command line.
+#[test]
+fn a_usage_line_is_the_same_whatever_the_environment_says() {
+    for (line, usage) in [
+        (&["commit"][..], "triumvir commit [OPTIONS] <--at "),
+        (&["outcome"], "triumvir outcome [OPTIONS] <TXN>"),
+        (&["kv", "get"], "triumvir kv get [OPTIONS] --at "),
+    ] {
+        let ran = triumvir(line).env("TRIUMVIR_COORDINATORS", NOBODY).run();
+        ran.is_usage_error(&[usage]);
+        assert_eq!(ran.stderr, triumvir(line).run().stderr);
+    }
 }
 
 #[test]
@@ -191,8 +213,6 @@ fn without_a_cluster_nothing_is_applied_and_the_status_says_so() {
     let quick = ["--timeout", "200ms", "--coordinators", NOBODY];
     for line in [
         &["commit", "--at", "orders", "put:42=x"][..],
-        &["outcome", TXN],
-        &["abort", TXN],
         &["describe", TXN],
         &["list"],
         &["kv", "get", "--at", "orders", "42"],
@@ -205,6 +225,19 @@ fn without_a_cluster_nothing_is_applied_and_the_status_says_so() {
             ran.stderr.contains("error[TV") && ran.stderr.contains("next:"),
             "{ran:?}"
         );
+    }
+}
+
+/// The question was not answered: the transaction is what it was before.
+#[test]
+fn without_a_cluster_an_outcome_is_unknown() {
+    for command in ["outcome", "abort"] {
+        let ran = triumvir(&[command, TXN, "--output", "json"])
+            .args(["--timeout", "200ms", "--coordinators", NOBODY])
+            .run();
+        assert_eq!(ran.status, 4, "{ran:?}");
+        let error: serde_json::Value = serde_json::from_str(&ran.stderr).unwrap();
+        assert_eq!(error["error"]["applied"], "unknown", "{ran:?}");
     }
 }
 

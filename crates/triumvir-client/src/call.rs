@@ -21,22 +21,16 @@ const WORTH_TRYING: Duration = Duration::from_millis(100);
 /// A call that was not answered with a response.
 #[derive(Debug)]
 pub(crate) struct Missed {
-    /// The last failure.
+    /// The last failure; one that came from a replica, if any could be reached.
     pub(crate) last: Failure,
     /// Whether any of the attempts may have had its effect.
     pub(crate) doubt: bool,
-    /// The same of the attempts before the last.
-    pub(crate) doubt_before: bool,
 }
 
 impl Missed {
-    /// The failure of a call that may have changed something.
-    pub(crate) fn into_failure(self) -> Failure {
-        if self.doubt {
-            self.last.with_applied(Applied::Unknown)
-        } else {
-            self.last
-        }
+    /// The failure of a question about a transaction, of which it leaves everything open.
+    pub(crate) fn into_open_question(self) -> Failure {
+        self.last.with_applied(Applied::Unknown)
     }
 
     /// The failure of a call that changes nothing.
@@ -58,6 +52,20 @@ pub(crate) async fn call<T, F>(
 where
     F: Future<Output = Result<Response<T>, Status>>,
 {
+    let send = |asked: &Asked, time| send(asked.channel.clone(), time);
+    call_at(replicas, deadline, silence, send).await
+}
+
+/// The same, where `send` must know more of the server than its channel.
+pub(crate) async fn call_at<T, F>(
+    replicas: &Replicas,
+    deadline: Instant,
+    silence: Code,
+    send: impl Fn(&Asked, Duration) -> F,
+) -> Result<T, Missed>
+where
+    F: Future<Output = Result<Response<T>, Status>>,
+{
     let mut pauses = pauses(Duration::from_millis(10), Duration::from_millis(200));
     let worth_trying = worth_trying(deadline);
     let mut repeated = false;
@@ -67,14 +75,10 @@ where
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() || repeated && !doubt && left < worth_trying {
-            return Err(Missed {
-                last,
-                doubt,
-                doubt_before: doubt,
-            });
+            return Err(Missed { last, doubt });
         }
         let asked = replicas.current();
-        let answer = timeout_at(deadline, send(asked.channel.clone(), share(left))).await;
+        let answer = timeout_at(deadline, send(&asked, share(left))).await;
         let failure = match answer {
             Ok(Ok(response)) => {
                 if let Some(leader) = leader(&response) {
@@ -82,23 +86,21 @@ where
                 }
                 return Ok(response.into_inner());
             }
-            Ok(Err(status)) => Failure::from_status(&status),
+            Ok(Err(status)) => heard(&asked, &status),
             Err(_) => Failure::new(silence, format!("{} did not answer in time", asked.address)),
         };
         tracing::debug!(address = asked.address, %failure, "an attempt failed");
-        repeated = true;
-        let doubt_before = doubt;
         doubt |= failure.applied != Applied::NotApplied;
         let hop = turn(replicas, &asked, &failure);
         let again = failure.is_retryable();
-        last = failure;
-        if !again {
-            return Err(Missed {
-                last,
-                doubt,
-                doubt_before,
-            });
+        let nobody = failure.code == Code::Unreachable && last.code != Code::Unreachable;
+        if !(nobody && repeated) {
+            last = failure;
         }
+        if !again {
+            return Err(Missed { last, doubt });
+        }
+        repeated = true;
         may_hop = hop && may_hop;
         if may_hop {
             may_hop = false;
@@ -110,6 +112,20 @@ where
     }
 }
 
+/// What `asked` has answered.
+fn heard(asked: &Asked, status: &Status) -> Failure {
+    let mut failure = Failure::from_status(status);
+    if failure.code == Code::NoLeader {
+        failure.detail = match failure.detail.as_str() {
+            detail if detail == failure.code.title() => {
+                format!("{} answers, and reaches none", asked.given)
+            }
+            detail => format!("{}: {detail}", asked.given),
+        };
+    }
+    failure
+}
+
 /// Chooses whom to ask next. Whether a leader was named that can be asked at once.
 pub(crate) fn turn(replicas: &Replicas, asked: &Asked, failure: &Failure) -> bool {
     if let Some(leader) = &failure.leader
@@ -117,7 +133,10 @@ pub(crate) fn turn(replicas: &Replicas, asked: &Asked, failure: &Failure) -> boo
     {
         return true;
     }
-    if !matches!(failure.code, Code::Busy | Code::TooManyOpen) {
+    if !matches!(
+        failure.code,
+        Code::Busy | Code::TooManyOpen | Code::IdContested
+    ) {
         replicas.turn_from(asked, failure);
     }
     false

@@ -31,6 +31,11 @@ pub enum AbortCause {
     },
     /// It was resolved to abort by its participants, or by a new leader with them.
     Fenced,
+    /// A participant was removed from the cluster before all had voted.
+    Removed {
+        /// Its name.
+        participant: String,
+    },
     /// The cluster does not say, or says something that this version does not know.
     Unexplained {
         /// What it says.
@@ -46,7 +51,9 @@ impl AbortCause {
         match self {
             Self::No { reason, .. } => reason.is_retryable(),
             Self::VoteTimeout { .. } | Self::Reported { .. } | Self::Fenced => true,
-            Self::Requested | Self::Decided | Self::Unexplained { .. } => false,
+            Self::Requested | Self::Decided | Self::Removed { .. } | Self::Unexplained { .. } => {
+                false
+            }
         }
     }
 
@@ -55,7 +62,8 @@ impl AbortCause {
         match self {
             Self::No { participant, .. }
             | Self::VoteTimeout { participant }
-            | Self::Reported { participant } => Some(participant),
+            | Self::Reported { participant }
+            | Self::Removed { participant } => Some(participant),
             _ => None,
         }
     }
@@ -69,6 +77,7 @@ impl AbortCause {
             Self::Decided => "decided",
             Self::Reported { .. } => "reported",
             Self::Fenced => "fenced",
+            Self::Removed { .. } => "removed",
             Self::Unexplained { .. } => "unexplained",
         }
     }
@@ -97,6 +106,7 @@ impl AbortCause {
             (Kind::Decided, _) => Self::Decided,
             (Kind::Reported, _) => Self::Reported { participant },
             (Kind::Fenced, _) => Self::Fenced,
+            (Kind::Removed, _) => Self::Removed { participant },
             (Kind::Unspecified | Kind::No, _) => Self::Unexplained { text },
         }
     }
@@ -120,6 +130,9 @@ impl fmt::Display for AbortCause {
             Self::Decided => f.write_str("a client had it decided without a record"),
             Self::Reported { participant } => write!(f, "{participant} reported it aborted"),
             Self::Fenced => f.write_str("its participants resolved it to abort"),
+            Self::Removed { participant } => {
+                write!(f, "{participant} was removed from the cluster")
+            }
             Self::Unexplained { text } if text.is_empty() => f.write_str("no cause was given"),
             Self::Unexplained { text } => f.write_str(text),
         }

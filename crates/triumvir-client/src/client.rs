@@ -77,8 +77,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// Whether anything was decided is unknown unless the failure says otherwise; asking again is
-    /// safe.
+    /// The outcome is as unknown as before, and perhaps decided by now; asking again is safe.
     pub async fn decide(&self, txn: TxnId) -> Result<OutcomeReport, Failure> {
         self.ask_outcome(txn, true).await
     }
@@ -93,7 +92,7 @@ impl Client {
             let request = timed(request.clone(), time);
             async move { transactions(channel).outcome(request).await }
         });
-        let response = answer.await.map_err(|missed| missed.into_failure())?;
+        let response = answer.await.map_err(|missed| missed.into_open_question())?;
         OutcomeReport::from_wire(response).map_err(|error| unreadable(&error))
     }
 
@@ -111,7 +110,7 @@ impl Client {
             let request = timed(request.clone(), time);
             async move { transactions(channel).abort(request).await }
         });
-        let response = answer.await.map_err(|missed| missed.into_failure())?;
+        let response = answer.await.map_err(|missed| missed.into_open_question())?;
         OutcomeReport::from_wire(response).map_err(|error| unreadable(&error))
     }
 

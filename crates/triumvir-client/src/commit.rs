@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 use triumvir_protocol::TxnId;
-use triumvir_wire::{Applied, Code, Failure, ids, v1};
+use triumvir_wire::{Code, Failure, ids, v1};
 
-use crate::call::{Missed, call, pauses, timed, worth_trying};
-use crate::client::{transactions, unreadable};
+use crate::call::{Missed, call_at, pauses, worth_trying};
+use crate::client::unreadable;
 use crate::replicas::Replicas;
 use crate::transaction::draw_txn;
 use crate::{CommitError, Committed, Outcome, Results};
@@ -77,9 +77,9 @@ async fn until_known(
     attempt: Attempt,
     deadline: Instant,
 ) -> Result<(Outcome, Results), CommitError> {
-    let answer = call(replicas, deadline, Code::OutcomeUnknown, |channel, time| {
-        let request = timed(request.clone(), time);
-        async move { transactions(channel).commit(request).await }
+    let answer = call_at(replicas, deadline, Code::OutcomeUnknown, |asked, time| {
+        let (asked, request) = (asked.clone(), request.clone());
+        async move { asked.pipe.commit(asked.channel, request, time).await }
     });
     let response = answer.await.map_err(|missed| settle(missed, attempt))?;
     read(response, attempt.txn).map_err(|failure| CommitError::Unknown {
@@ -90,18 +90,10 @@ async fn until_known(
 
 /// What a missed call means for the transaction.
 fn settle(missed: Missed, attempt: Attempt) -> CommitError {
-    let Missed {
-        last,
-        doubt,
-        doubt_before,
-    } = missed;
-    // An id that was drawn a moment ago and is refused at first sight was never begun.
-    let fresh = attempt.drawn && last.code == Code::IdExpired && !doubt_before;
+    let Missed { last, doubt } = missed;
     // A refusal speaks of this call; one before it, with the same id, may have been taken up.
     let earlier = !attempt.drawn && last.is_retryable();
-    if fresh {
-        CommitError::Refused(last.with_applied(Applied::NotApplied))
-    } else if doubt || earlier {
+    if doubt || earlier {
         CommitError::unknown(attempt.txn, last)
     } else {
         CommitError::Refused(last)

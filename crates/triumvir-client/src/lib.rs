@@ -36,8 +36,11 @@ mod client;
 mod commit;
 mod error;
 mod kv;
+mod members;
 mod operation;
 mod outcome;
+mod pipe;
+mod removal;
 mod replicas;
 mod results;
 mod transaction;
@@ -53,11 +56,14 @@ pub use operation::{
     Add, Operation, Part, add, delete, done, expect, expect_absent, get, payload, put,
 };
 pub use outcome::{Outcome, OutcomeReport};
+pub use removal::Whom;
 pub use results::{Committed, Results, ResultsError};
 pub use transaction::{Transaction, draw_txn};
 pub use value::Value;
 pub use watch::{Watch, Watched};
 
 pub use triumvir_protocol::{Mode, NoReason, TxnId};
-pub use triumvir_wire::v1::{ListResponse, State, StatusResponse, TransactionDescription};
+pub use triumvir_wire::v1::{
+    ListResponse, RemoveParticipantResponse, State, StatusResponse, TransactionDescription,
+};
 pub use triumvir_wire::{Applied, Code, Failure};

@@ -1,6 +1,6 @@
 //! The servers that a client knows: one channel for each, and which to ask next.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -8,6 +8,7 @@ use tonic::transport::{Channel, Endpoint};
 use triumvir_wire::{Code, Failure};
 
 use crate::BuildError;
+use crate::pipe::Pipe;
 
 /// The most servers that are remembered, hinted ones included.
 const REPLICAS_MAX: usize = 16;
@@ -41,6 +42,7 @@ struct Replica {
     endpoint: Endpoint,
     /// Made at first use, because making one needs a runtime.
     channel: Option<Channel>,
+    pipe: Arc<Pipe>,
     avoid_until: Option<Instant>,
 }
 
@@ -52,6 +54,7 @@ pub(crate) struct Asked {
     pub(crate) given: String,
     pub(crate) address: String,
     pub(crate) channel: Channel,
+    pub(crate) pipe: Arc<Pipe>,
 }
 
 impl Replicas {
@@ -152,6 +155,7 @@ impl Known {
             given: replica.given.clone(),
             address: replica.address.clone(),
             channel: channel.clone(),
+            pipe: replica.pipe.clone(),
         }
     }
 }
@@ -185,6 +189,7 @@ impl Replica {
             address: full,
             endpoint,
             channel: None,
+            pipe: Arc::default(),
             avoid_until: None,
         })
     }

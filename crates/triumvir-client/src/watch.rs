@@ -14,7 +14,7 @@ use triumvir_protocol::TxnId;
 use triumvir_wire::{Applied, Code, Failure, WireError, ids, v1};
 
 use crate::Outcome;
-use crate::call::{pauses, turn};
+use crate::call::{pauses, timed, turn};
 use crate::client::{transactions, unreadable};
 use crate::replicas::{Asked, Replicas};
 
@@ -32,7 +32,8 @@ pub enum Watched {
         /// How many outcomes this watcher was too slow to take just before this one.
         missed: u64,
     },
-    /// The stream was lost and goes on elsewhere: outcomes may be missing here, or come twice.
+    /// The stream goes on elsewhere, or at another leader: outcomes may be missing here, or come
+    /// twice.
     Gap,
 }
 
@@ -119,7 +120,8 @@ impl Watcher {
     async fn open(&mut self) -> Result<Option<Watched>, Box<(Asked, Failure)>> {
         let asked = self.replicas.current();
         let mut client = transactions(asked.channel.clone());
-        match timeout(self.answer_timeout, client.watch(v1::WatchRequest {})).await {
+        let request = timed(v1::WatchRequest {}, self.answer_timeout);
+        match timeout(self.answer_timeout, client.watch(request)).await {
             Ok(Ok(response)) => {
                 self.stream = Some((asked, response.into_inner()));
                 let gap = std::mem::replace(&mut self.seen, true);
@@ -140,6 +142,9 @@ fn failure(status: &tonic::Status) -> Failure {
 }
 
 fn read(event: v1::WatchEvent) -> Result<Watched, WireError> {
+    if event.gap {
+        return Ok(Watched::Gap);
+    }
     let outcome = event.outcome.ok_or(WireError::Missing {
         field: "event.outcome",
     })?;

@@ -11,6 +11,10 @@ use stateright::Model as _;
 use triumvir_model::runs::{Named, long, short};
 use triumvir_model::{Limits, World, run};
 
+/// States are small values by the million.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Checks every execution of the shipped protocol core within stated bounds.
 #[derive(Debug, Parser)]
 #[command(version)]
@@ -73,7 +77,7 @@ fn named(name: &str) -> Result<Named, String> {
     found.ok_or_else(|| format!("no such run: {name}"))
 }
 
-/// Prints what each run found. `whole`: a run that was given up, or did not reach what it must, fails
+/// Prints what each run found. `whole`: shortest ways are looked for; a run that was given up, or did not reach what it must, fails
 /// as one does in which a property does not hold.
 fn check(runs: Vec<Named>, seconds: u64, whole: bool) -> Result<(), Box<dyn Error>> {
     let mut failed = Vec::new();
@@ -82,6 +86,7 @@ fn check(runs: Vec<Named>, seconds: u64, whole: bool) -> Result<(), Box<dyn Erro
             threads: available_parallelism()?.get(),
             time: Duration::from_secs(seconds),
             states: usize::MAX,
+            shortest: whole,
         };
         let began = Instant::now();
         let found = run(bounds, limits);

@@ -21,6 +21,8 @@ pub(crate) struct Memo {
     nodes: Table<Arc<NodeStep>>,
     seats: Table<Arc<SeatStep>>,
     seen: Table<Arc<Seen>>,
+    /// Each chronicle once: there are few of them, and they are large.
+    pasts: Table<Shared<Chronicle>>,
     heals: Table<bool>,
 }
 
@@ -52,7 +54,11 @@ impl Memo {
     }
 
     pub(crate) fn seen(&self, key: u64, compute: impl FnOnce() -> Seen) -> Arc<Seen> {
-        recall(&self.seen, key, || Arc::new(compute()))
+        recall(&self.seen, key, || {
+            let (past, verdict) = compute();
+            let past = recall(&self.pasts, past.hash(), || past);
+            Arc::new((past, verdict))
+        })
     }
 
     pub(crate) fn heals(&self, key: u64, compute: impl FnOnce() -> bool) -> bool {

@@ -8,7 +8,7 @@ use triumvir_protocol::{
 use crate::model::World;
 use crate::network::Body;
 use crate::state::{State, TXN};
-use crate::{Bounds, heal};
+use crate::{Bounds, Content, heal};
 
 macro_rules! invariants {
     ($($name:literal,)*) => {
@@ -51,14 +51,16 @@ fn inquired(bounds: &Bounds) -> bool {
 }
 
 fn reachable(bounds: &Bounds) -> Vec<Property<World>> {
-    let mut some = vec![Property::sometimes("commit", |_: &World, state: &State| {
-        everybody(state, Value::Commit)
-    })];
+    let mut some = vec![Property::sometimes(
+        "commit",
+        |world: &World, state: &State| everybody(world, state, Value::Commit),
+    )];
     let prepared_abort = bounds.timeouts || inquired(bounds);
     if prepared_abort {
-        some.push(Property::sometimes("abort", |_: &World, state: &State| {
-            everybody(state, Value::Abort)
-        }));
+        some.push(Property::sometimes(
+            "abort",
+            |world: &World, state: &State| everybody(world, state, Value::Abort),
+        ));
     }
     if bounds.timeouts {
         some.push(Property::sometimes(
@@ -104,8 +106,9 @@ fn reachable_by_peers(bounds: &Bounds) -> Vec<Property<World>> {
     if inquired(bounds) {
         some.push(Property::sometimes(
             "fence round",
-            |_: &World, state: &State| {
-                everybody(state, Value::Abort) && state.head.standing(TXN) == Standing::Absent
+            |world: &World, state: &State| {
+                everybody(world, state, Value::Abort)
+                    && state.head.standing(TXN) == Standing::Absent
             },
         ));
     }
@@ -122,19 +125,22 @@ fn reachable_by_peers(bounds: &Bounds) -> Vec<Property<World>> {
     some
 }
 
-/// Everybody that prepared has carried out `outcome`, and at least one did.
-fn everybody(state: &State, outcome: Outcome) -> bool {
-    let mut effects = state.nodes.iter().flat_map(|node| node.effects.values());
-    let all = state.nodes.iter().all(|node| !node.effects.is_empty());
-    all && effects.all(|effect| *effect == outcome)
+/// Everybody on the list of a content has carried out `outcome`.
+fn everybody(world: &World, state: &State, outcome: Outcome) -> bool {
+    let carried_out = |content: &Content| {
+        let key = (TXN, content.terms.digest);
+        let mut listed = content.terms.participants.iter();
+        listed.all(|id| state.nodes[id.0 as usize - 1].effects.get(&key) == Some(&outcome))
+    };
+    world.bounds.contents.iter().any(carried_out)
 }
 
 /// All have committed, and no leader knows that it may be told.
-fn finished_alone(_: &World, state: &State) -> bool {
+fn finished_alone(world: &World, state: &State) -> bool {
     let unaware = |conductor: &Conductor| conductor.phase(TXN) != Some(Phase::Committed);
     let mut seats = state.seats.iter().map(|seat| seat.conductor.as_deref());
     matches!(state.head.standing(TXN), Standing::Open(_))
-        && everybody(state, Value::Commit)
+        && everybody(world, state, Value::Commit)
         && seats.all(|conductor| conductor.is_some_and(unaware))
 }
 

@@ -16,6 +16,8 @@ pub struct Limits {
     pub time: Duration,
     /// States, repeated ones included.
     pub states: usize,
+    /// Breadth first: what is found is shortest, and every state that waits is held in memory.
+    pub shortest: bool,
 }
 
 /// What a run found.
@@ -25,7 +27,7 @@ pub struct Found {
     pub states: usize,
     /// States, repeated ones included.
     pub generated: usize,
-    /// The longest shortest way to a state, in steps.
+    /// The longest way to a state that was taken, in steps; breadth first, the longest shortest one.
     pub depth: usize,
     /// Whether every state within the bounds was seen.
     pub complete: bool,
@@ -35,18 +37,31 @@ pub struct Found {
     pub missing: Vec<&'static str>,
 }
 
-/// Visits every state within `bounds`, breadth first, until a property fails or a limit is reached.
+/// Visits every state within `bounds` until a property fails or a limit is reached.
 pub fn run(bounds: Bounds, limits: Limits) -> Found {
     let names = World::new(bounds.clone()).reachable();
-    let checker = World::new(bounds)
+    let builder = World::new(bounds)
         .checker()
         .threads(limits.threads)
         .timeout(limits.time.min(Duration::from_secs(u64::from(u32::MAX))))
         .target_state_count(limits.states)
-        .finish_when(HasDiscoveries::AnyFailures)
-        .spawn_bfs();
+        .finish_when(HasDiscoveries::AnyFailures);
     let began = std::time::Instant::now();
-    let checker = checker.join();
+    if limits.shortest {
+        let checker = builder.spawn_bfs().join();
+        found(&checker, &names, began.elapsed(), limits)
+    } else {
+        let checker = builder.spawn_dfs().join();
+        found(&checker, &names, began.elapsed(), limits)
+    }
+}
+
+fn found(
+    checker: &impl Checker<World>,
+    names: &[&'static str],
+    elapsed: Duration,
+    limits: Limits,
+) -> Found {
     let discoveries = checker.discoveries();
     let missing = names.iter().copied();
     let missing: Vec<_> = missing
@@ -58,7 +73,7 @@ pub fn run(bounds: Bounds, limits: Limits) -> Found {
         .map(|(name, path)| (name, checker.model().transcript(&path.into_actions())))
         .collect();
     failures.sort_unstable();
-    let stopped = began.elapsed() >= limits.time || checker.state_count() >= limits.states;
+    let stopped = elapsed >= limits.time || checker.state_count() >= limits.states;
     Found {
         states: checker.unique_state_count(),
         generated: checker.state_count(),

@@ -105,6 +105,7 @@ impl Bounds {
             Record::Horizon(_) => "HORIZON".into(),
             Record::Activate { nonce, .. } => format!("ACTIVATE n{nonce}"),
             Record::Register(_) => "REGISTER".into(),
+            Record::Remove { participant } => format!("REMOVE {participant}"),
         }
     }
 
@@ -154,6 +155,7 @@ impl Bounds {
             Reply::IdInUse => "ID IN USE".into(),
             Reply::Expired => "EXPIRED".into(),
             Reply::Busy => "BUSY".into(),
+            Reply::Contested => "CONTESTED".into(),
             Reply::NoRecord => "NO RECORD".into(),
         }
     }

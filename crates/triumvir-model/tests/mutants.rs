@@ -15,6 +15,7 @@ const LIMITS: Limits = Limits {
     threads: 1,
     time: Duration::from_secs(600),
     states: 4_000_000,
+    shortest: true,
 };
 
 fn caught(name: &str, bounds: Bounds, property: &str) {

@@ -11,11 +11,13 @@ use triumvir_replication::Status;
 use triumvir_wire::Code;
 
 use crate::history::Entry;
+use crate::service::answer::cause_text;
+use crate::view::Directory;
 
 /// Upper bounds of the buckets of every time, in seconds.
 const SECONDS: &[f64] = &[
-    0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0,
-    2.0, 5.0, 10.0,
+    0.00001, 0.0001, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05,
+    0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0,
 ];
 /// Upper bounds of the buckets of every number of things.
 const COUNTS: &[f64] = &[
@@ -83,7 +85,7 @@ fn describe() {
     );
     describe_gauge!(
         "triumvir_participant_last_seen_seconds",
-        "Since a frame came from it"
+        "Since its last session here ended; 0 while it has one"
     );
     describe_gauge!("triumvir_raft_term", "Raft's term here");
     describe_gauge!(
@@ -123,13 +125,19 @@ pub(crate) fn refused(code: Code) {
     counter!("triumvir_calls_refused_total", "code" => code.as_str()).increment(1);
 }
 
-/// What every log line about `txn` is inside of. Costs next to nothing unless debug is logged.
+/// What every log line about `txn` is inside of.
 pub(crate) fn span(txn: TxnId) -> Span {
-    tracing::debug_span!(parent: None, "transaction", %txn)
+    tracing::info_span!(parent: None, "transaction", %txn)
 }
 
 /// Something has happened to a transaction at this leader; `entry` has it already.
-pub(crate) fn happened(txn: TxnId, entry: &Entry, milestone: &Milestone, slow: Duration) {
+pub(crate) fn happened(
+    txn: TxnId,
+    entry: &Entry,
+    milestone: &Milestone,
+    slow: Duration,
+    names: &Directory,
+) {
     let _inside = entry.span.as_ref().map(Span::enter);
     match milestone {
         Milestone::Begun => tracing::debug!("begun"),
@@ -142,7 +150,9 @@ pub(crate) fn happened(txn: TxnId, entry: &Entry, milestone: &Milestone, slow: D
             phase("record", entry.prepared, entry.recorded);
             tracing::debug!("recorded");
         }
-        Milestone::Decided(outcome, cause) => decided(txn, entry, *outcome, cause.as_ref(), slow),
+        Milestone::Decided(outcome, cause) => {
+            decided(txn, entry, (*outcome, cause.as_ref()), slow, names)
+        }
         Milestone::Ended => tracing::debug!("ended"),
     }
 }
@@ -151,9 +161,9 @@ pub(crate) fn happened(txn: TxnId, entry: &Entry, milestone: &Milestone, slow: D
 fn decided(
     txn: TxnId,
     entry: &Entry,
-    outcome: Outcome,
-    cause: Option<&AbortCause>,
+    (outcome, cause): (Outcome, Option<&AbortCause>),
     slow: Duration,
+    names: &Directory,
 ) {
     let now = Instant::now();
     let (word, reason) = (word(outcome), cause.map_or("", reason));
@@ -169,7 +179,8 @@ fn decided(
         || total_millis.is_some_and(|total| total >= slow.as_millis() as f64)
     {
         tracing::info!(
-            %txn, outcome = word, reason, cause = cause.map(tracing::field::debug),
+            %txn, outcome = word, reason,
+            cause = cause.map(|cause| cause_text(names, cause)),
             total_millis, prepared_millis_ago, recorded_millis_ago, "transaction decided"
         );
     } else {
@@ -212,6 +223,17 @@ pub(crate) fn participant(name: &str, up: bool, in_doubt: usize, last_seen: Opti
     }
 }
 
+/// A participant that was removed is measured no more: no value is one that any alert is about.
+pub(crate) fn participant_gone(name: &str) {
+    for gauge in [
+        "triumvir_participant_session_up",
+        "triumvir_participant_branches_in_doubt",
+        "triumvir_participant_last_seen_seconds",
+    ] {
+        gauge!(gauge, "participant" => name.to_owned()).set(f64::NAN);
+    }
+}
+
 /// Replication, as gauges.
 pub(crate) fn raft(status: &Status) {
     gauge!("triumvir_raft_term").set(status.leadership.term as f64);
@@ -238,6 +260,7 @@ fn reason(cause: &AbortCause) -> &'static str {
         AbortCause::Recorded(AbortReason::Decided) => "decided",
         AbortCause::Recorded(AbortReason::Reported(_)) => "reported",
         AbortCause::Recorded(AbortReason::Fenced) => "fenced",
+        AbortCause::Recorded(AbortReason::Removed(_)) => "removed",
         AbortCause::Unexplained => "unexplained",
     }
 }
@@ -248,6 +271,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use tracing::Level;
+    use triumvir_protocol::{NoReason, ParticipantId};
 
     use super::*;
     use crate::history::History;
@@ -265,7 +289,7 @@ mod tests {
         }
     }
 
-    fn log_of_one_transaction(level: Level) -> String {
+    fn log_of_one_transaction(level: Level, decided: Milestone) -> String {
         let written = Written::default();
         let writer = written.clone();
         let log = tracing_subscriber::fmt()
@@ -276,25 +300,46 @@ mod tests {
             let (txn, mut history) = (TxnId::from_u128(7), History::new(1));
             for milestone in [
                 Milestone::Begun,
-                Milestone::Voted(triumvir_protocol::ParticipantId(1), true),
+                Milestone::Voted(ParticipantId(1), true),
                 Milestone::Prepared,
                 Milestone::Recorded,
-                Milestone::Decided(Value::Commit, None),
+                decided.clone(),
                 Milestone::Ended,
             ] {
                 let entry = history.happened(txn, &milestone);
-                happened(txn, entry, &milestone, Duration::from_secs(3600));
+                let slow = Duration::from_secs(3600);
+                happened(txn, entry, &milestone, slow, &Directory::default());
             }
         });
         String::from_utf8(written.0.lock().unwrap().clone()).unwrap()
     }
 
+    fn no() -> Milestone {
+        let reason = NoReason::Resource {
+            code: "minimum".into(),
+            detail: "book: 5 - 100 is below 0".into(),
+            retryable: false,
+        };
+        let cause = AbortCause::No(ParticipantId(2), reason);
+        Milestone::Decided(Value::Abort, Some(cause))
+    }
+
     #[test]
-    fn at_debug_every_step_is_inside_the_transaction_and_at_info_there_is_none() {
-        let log = log_of_one_transaction(Level::DEBUG);
+    fn every_line_about_a_transaction_is_inside_its_span() {
         let span = format!("transaction{{txn={}}}", TxnId::from_u128(7));
-        assert_eq!(log.lines().count(), 6, "{log}");
-        assert!(log.lines().all(|line| line.contains(&span)), "{log}");
-        assert_eq!(log_of_one_transaction(Level::INFO), "");
+        for (level, lines) in [(Level::DEBUG, 6), (Level::INFO, 1)] {
+            let log = log_of_one_transaction(level, no());
+            assert_eq!(log.lines().count(), lines, "{log}");
+            assert!(log.lines().all(|line| line.contains(&span)), "{log}");
+        }
+    }
+
+    #[test]
+    fn at_info_a_commit_is_silent_and_an_abort_is_told_in_words() {
+        let commit = Milestone::Decided(Value::Commit, None);
+        assert_eq!(log_of_one_transaction(Level::INFO, commit), "");
+        let log = log_of_one_transaction(Level::INFO, no());
+        let cause = "refused: minimum: book: 5 - 100 is below 0";
+        assert!(log.contains(cause) && !log.contains("Resource"), "{log}");
     }
 }

@@ -21,6 +21,7 @@ use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use triumvir_client::Mode;
 
+use crate::cli::Globals;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::Output;
@@ -116,7 +117,8 @@ pub(crate) struct Args {
     keep: bool,
 }
 
-/// Runs the benchmark, against `coordinators` unless it starts a cluster itself.
+/// Runs the benchmark, against the cluster that `globals` name unless it starts one itself. One
+/// transaction may take their timeout, repetitions included.
 ///
 /// # Errors
 ///
@@ -124,12 +126,12 @@ pub(crate) struct Args {
 /// counted.
 pub(crate) async fn run(
     args: &Args,
-    coordinators: &[String],
+    globals: &Globals,
     output: &Output,
 ) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::new()?;
     tokio::select! {
-        report = measure(args, coordinators, output) => {
+        report = measure(args, globals, output) => {
             let report = report?;
             output.show(&report, || table::text(&report, output))?;
             Ok(Exit::Ok.into())
@@ -141,11 +143,11 @@ pub(crate) async fn run(
     }
 }
 
-async fn measure(args: &Args, coordinators: &[String], output: &Output) -> anyhow::Result<Report> {
+async fn measure(args: &Args, globals: &Globals, output: &Output) -> anyhow::Result<Report> {
     let target = if args.local {
-        Target::local(args).await?
+        Target::local(args, globals.timeout).await?
     } else {
-        Target::running(args, coordinators)?
+        Target::running(args, globals)?
     };
     if target.participants.is_empty() {
         return Err(Failure::usage("--participants names none").into());
@@ -153,6 +155,9 @@ async fn measure(args: &Args, coordinators: &[String], output: &Output) -> anyho
     let in_memory = target.is_in_memory();
     if in_memory {
         output.note("the folder is in memory, where forcing a write costs nothing; see --dir");
+    }
+    if target.http.is_empty() {
+        output.note("phases, fsyncs and batches are in the metrics of the replicas; see --http");
     }
     let work = Arc::new(work(args, &target));
     let mut rounds = Vec::with_capacity(args.clients.len());
@@ -204,5 +209,6 @@ async fn round(
     load.stop();
     let after = read().await?;
     let tally = load.finish().await;
-    Ok(Round::new(clients, measured, tally, after.since(&before)))
+    let (local, difference) = (args.local, after.since(&before));
+    Ok(Round::new(clients, measured, local, tally, difference))
 }

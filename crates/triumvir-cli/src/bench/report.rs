@@ -44,9 +44,9 @@ pub(super) struct Round {
     /// From the first attempt to the acknowledgement, at the client.
     pub(super) latency_millis: Quantiles,
     /// At the leader: `prepare` until all votes are there, `record` until the record is applied,
-    /// `ack` until the first acknowledgement, `total`. From histograms with fixed bounds: coarse.
-    pub(super) phase_millis: BTreeMap<&'static str, Quantiles>,
-    /// Over all processes, the client of this benchmark included.
+    /// `ack` until the first acknowledgement, `total`.
+    pub(super) phase_millis: BTreeMap<&'static str, Phase>,
+    /// Over all processes, the client of this benchmark included; null where the others' is not known.
     pub(super) cpu_seconds_per_1000_commits: Option<f64>,
     /// By process, processor seconds in the measured time.
     pub(super) cpu_seconds: BTreeMap<String, f64>,
@@ -74,6 +74,18 @@ pub(super) struct Quantiles {
     pub(super) max: Option<f64>,
 }
 
+/// A distribution from a histogram with fixed bounds: coarse, but for the mean. Absent values mean
+/// that nothing was observed.
+#[derive(Clone, PartialEq, Debug, Default, Serialize)]
+pub(super) struct Phase {
+    pub(super) mean: Option<f64>,
+    pub(super) p50: Option<f64>,
+    pub(super) p95: Option<f64>,
+    pub(super) p99: Option<f64>,
+    /// The least bound that none exceeds; null if one exceeds them all.
+    pub(super) max_at_most: Option<f64>,
+}
+
 fn rounded(number: f64) -> f64 {
     (number * 1e4).round() / 1e4
 }
@@ -93,24 +105,32 @@ impl Quantiles {
             max: at(latency.max() as f64),
         }
     }
+}
 
+impl Phase {
     fn of_seconds(phase: &triumvir_testkit::Histogram) -> Self {
-        let quantile = |share| phase.quantile(share).map(|seconds| rounded(seconds * 1e3));
+        let millis = |seconds: f64| rounded(seconds * 1e3);
+        let quantile = |share| phase.quantile(share).map(millis);
+        let mut bounds = phase.buckets.iter();
+        let highest = bounds.find(|(_, count)| phase.count > 0.0 && *count >= phase.count);
+        let finite = highest.filter(|(bound, _)| bound.is_finite());
         Self {
-            mean: phase.mean().map(|seconds| rounded(seconds * 1e3)),
+            mean: phase.mean().map(millis),
             p50: quantile(0.5),
             p95: quantile(0.95),
             p99: quantile(0.99),
-            max: None,
+            max_at_most: finite.map(|(bound, _)| millis(*bound)),
         }
     }
 }
 
 impl Round {
-    /// The row of what was counted and read while `clients` were at work for `measured`.
+    /// The row of what was counted and read while `clients` were at work for `measured`. `local`: the
+    /// processor time of every process is in it.
     pub(super) fn new(
         clients: u32,
         measured: Duration,
+        local: bool,
         tally: Tally,
         difference: Difference,
     ) -> Self {
@@ -126,7 +146,7 @@ impl Round {
         let cpu: f64 = usage.values().map(Duration::as_secs_f64).sum();
         let phases = phases
             .iter()
-            .map(|(name, phase)| (*name, Quantiles::of_seconds(phase)));
+            .map(|(name, phase)| (*name, Phase::of_seconds(phase)));
         let fsyncs = fsyncs
             .into_iter()
             .filter_map(|(kind, count)| Some((kind, per_commit(count)?)));
@@ -140,7 +160,7 @@ impl Round {
             commits_per_second: rounded(committed as f64 / measured.as_secs_f64()),
             latency_millis: Quantiles::of_micros(&tally.latency),
             phase_millis: phases.collect(),
-            cpu_seconds_per_1000_commits: per_commit(cpu * 1e3),
+            cpu_seconds_per_1000_commits: per_commit(cpu * 1e3).filter(|_| local),
             cpu_seconds: usage.collect(),
             fsyncs_per_commit: fsyncs.collect(),
             raft_entries_per_commit: per_commit(entries as f64),
@@ -174,17 +194,39 @@ mod tests {
         let mut tally = Tally::new();
         tally.commit(Duration::from_millis(2), 1);
         tally.commit(Duration::from_millis(4), 1);
-        let round = Round::new(8, Duration::from_millis(500), tally, difference());
+        let half = Duration::from_millis(500);
+        let round = Round::new(8, half, true, tally.clone(), difference());
         assert_eq!((round.committed, round.commits_per_second), (2, 4.0));
         assert_eq!(round.cpu_seconds_per_1000_commits, Some(20.0));
         assert_eq!(round.fsyncs_per_commit["replicas"], 3.0);
         assert_eq!(round.raft_entries_per_commit, Some(0.5));
         assert_eq!(round.latency_millis.p50, Some(2.0));
+        let elsewhere = Round::new(8, half, false, tally, difference());
+        assert_eq!(elsewhere.cpu_seconds_per_1000_commits, None);
+        assert_eq!(elsewhere.cpu_seconds, round.cpu_seconds);
+    }
+
+    #[test]
+    fn of_a_maximum_the_buckets_tell_the_bound() {
+        let buckets = |last| vec![(0.02, 1.0), (0.05, last), (0.1, last), (f64::INFINITY, 3.0)];
+        let phase = |last| {
+            Phase::of_seconds(&triumvir_testkit::Histogram {
+                buckets: buckets(last),
+                sum: 0.09,
+                count: 3.0,
+            })
+        };
+        assert_eq!(phase(3.0).max_at_most, Some(50.0));
+        assert_eq!(
+            (phase(3.0).mean, phase(2.0).max_at_most),
+            (Some(30.0), None)
+        );
+        assert_eq!(Phase::of_seconds(&Default::default()), Phase::default());
     }
 
     #[test]
     fn without_commits_there_is_nothing_per_commit() {
-        let round = Round::new(8, Duration::from_secs(1), Tally::new(), difference());
+        let round = Round::new(8, Duration::from_secs(1), true, Tally::new(), difference());
         assert_eq!(round.commits_per_second, 0.0);
         assert!(round.fsyncs_per_commit.is_empty());
         assert_eq!(round.cpu_seconds_per_1000_commits, None);

@@ -41,6 +41,11 @@ fn number(number: Option<f64>, digits: usize) -> String {
     number.map_or_else(|| "–".to_owned(), |number| format!("{number:.digits$}"))
 }
 
+/// An upper bound.
+fn at_most(bound: Option<f64>) -> String {
+    bound.map_or_else(|| "–".to_owned(), |bound| format!("≤ {bound}"))
+}
+
 fn end_to_end(report: &Report, output: &Output) -> Table {
     let columns = [
         "clients",
@@ -79,19 +84,17 @@ fn end_to_end(report: &Report, output: &Output) -> Table {
 }
 
 fn phases(report: &Report, output: &Output) -> Table {
-    let columns: Vec<_> = PHASES
-        .iter()
-        .flat_map(|phase| ["p50", "p99"].map(|at| format!("{phase} {at} ms")))
-        .collect();
-    let columns = columns.iter().map(String::as_str);
-    let mut table = output.table(["clients"].into_iter().chain(columns));
+    let columns = ["clients", "phase", "mean ms", "p50 ms", "p95 ms", "p99 ms"];
+    let mut table = output.table(columns.into_iter().chain(["max ms"]));
     for round in &report.rounds {
-        let mut row = vec![round.clients.to_string()];
-        for phase in PHASES {
-            let quantiles = round.phase_millis.get(phase).cloned().unwrap_or_default();
-            row.extend([quantiles.p50, quantiles.p99].map(|time| number(time, 2)));
+        for name in PHASES {
+            let phase = round.phase_millis.get(name).cloned().unwrap_or_default();
+            let mut row = vec![round.clients.to_string(), name.to_owned()];
+            let times = [phase.mean, phase.p50, phase.p95, phase.p99];
+            row.extend(times.map(|time| number(time, 3)));
+            row.push(at_most(phase.max_at_most));
+            table.add_row(row);
         }
-        table.add_row(row);
     }
     table
 }

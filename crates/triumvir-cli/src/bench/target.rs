@@ -9,10 +9,8 @@ use triumvir_client::Client;
 use triumvir_testkit::{Cluster, ClusterConfig};
 
 use super::Args;
+use crate::cli::Globals;
 use crate::failure::Failure;
-
-/// How long one transaction may take, repetitions included.
-const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Where the load goes.
 pub(super) struct Target {
@@ -31,7 +29,7 @@ impl Target {
     /// # Errors
     ///
     /// A process cannot be started.
-    pub(super) async fn local(args: &Args) -> anyhow::Result<Self> {
+    pub(super) async fn local(args: &Args, timeout: Duration) -> anyhow::Result<Self> {
         let participants = match args.participants.parse::<u8>() {
             Ok(count) => (1..=count).map(|number| format!("p{number}")).collect(),
             Err(_) => names(&args.participants),
@@ -48,7 +46,7 @@ impl Target {
             .map(|address| address.to_string())
             .collect();
         Ok(Self {
-            client: client(&coordinators)?,
+            client: client(&coordinators, timeout)?,
             participants,
             http: cluster
                 .seats()
@@ -64,7 +62,7 @@ impl Target {
     /// # Errors
     ///
     /// The arguments do not name its participants.
-    pub(super) fn running(args: &Args, coordinators: &[String]) -> anyhow::Result<Self> {
+    pub(super) fn running(args: &Args, globals: &Globals) -> anyhow::Result<Self> {
         if args.participants.parse::<u8>().is_ok() {
             let failure =
                 Failure::usage("--participants must name the participants, such as p1,p2")
@@ -72,7 +70,7 @@ impl Target {
             return Err(failure.into());
         }
         Ok(Self {
-            client: client(coordinators)?,
+            client: client(&globals.coordinators(), globals.timeout)?,
             participants: names(&args.participants),
             http: args.http.clone(),
             cluster: None,
@@ -95,10 +93,10 @@ fn names(list: &str) -> Vec<String> {
         .collect()
 }
 
-fn client(coordinators: &[String]) -> anyhow::Result<Client> {
+fn client(coordinators: &[String], timeout: Duration) -> anyhow::Result<Client> {
     let client = Client::builder()
         .coordinators(coordinators)
-        .timeout(CALL_TIMEOUT);
+        .timeout(timeout);
     client
         .build()
         .map_err(|error| Failure::usage(error.to_string()).into())

@@ -38,15 +38,20 @@ pub(super) struct ClusterReport {
 struct ReplicaView {
     replica: Option<u64>,
     address: String,
-    /// leader, follower, learner, draining, stale-leader or unreachable.
+    /// leader, follower, learner, draining, stale-leader, unreachable or, by the word of the others,
+    /// removed.
     role: &'static str,
     version: Option<String>,
+    /// The process, on its own machine.
+    pid: Option<u32>,
     term: Option<u64>,
     applied: Option<u64>,
     /// Log entries that it has not confirmed, or not applied.
     lag: Option<u64>,
     snapshot: Option<u64>,
     error: Option<String>,
+    /// Whether it votes; none: it is no member, or nobody says.
+    voter: Option<bool>,
 }
 
 #[derive(Debug, Serialize)]
@@ -60,9 +65,11 @@ struct ParticipantView {
     /// Whether the leader has.
     session: bool,
     in_doubt: u64,
-    /// Since the leader, or any coordinator if none leads, heard of it.
+    /// Since the last of its sessions ended; 0 while it has one.
     last_seen_millis: Option<u64>,
     replaced: bool,
+    /// An operator has removed it for good.
+    removed: bool,
 }
 
 impl ClusterReport {
@@ -150,18 +157,22 @@ impl ClusterReport {
     }
 
     fn replica_table(&self, output: &Output) -> String {
-        let mut table = output.table(["replica", "address", "role", "term", "applied", "lag"]);
+        let columns = [
+            "replica", "address", "pid", "role", "term", "applied", "lag",
+        ];
+        let mut table = output.table(columns);
         let number = |value: Option<u64>| value.map_or("-".to_owned(), |value| value.to_string());
         for replica in &self.replicas {
             let role = match replica.role {
                 "leader" => Tone::Good.cell(replica.role),
-                "unreachable" | "stale-leader" => Tone::Bad.cell(replica.role),
+                "unreachable" | "stale-leader" | "removed" => Tone::Bad.cell(replica.role),
                 "draining" => Tone::Odd.cell(replica.role),
                 role => Cell::new(role),
             };
             table.add_row([
                 Cell::new(number(replica.replica)),
                 Cell::new(&replica.address),
+                Cell::new(number(replica.pid.map(u64::from))),
                 role,
                 Cell::new(number(replica.term)),
                 Cell::new(number(replica.applied)),
@@ -184,6 +195,7 @@ impl ClusterReport {
         for participant in &self.participants {
             let sessions = format!("{}/{}", participant.sessions, self.reachable);
             let session = match (participant.replaced, participant.session) {
+                _ if participant.removed => Tone::Faint.cell("removed"),
                 (true, _) => Tone::Faint.cell("replaced"),
                 (false, true) => Tone::Good.cell(format!("up {sessions}")),
                 (false, false) => Tone::Bad.cell(format!("down {sessions}")),
@@ -192,11 +204,11 @@ impl ClusterReport {
                 0 => Cell::new(0),
                 count => Tone::Odd.cell(count),
             };
-            let seen = participant
-                .last_seen_millis
-                .map_or("never".to_owned(), |age| {
-                    format!("{} ago", view::millis(age))
-                });
+            let seen = match participant.last_seen_millis {
+                None => "never".to_owned(),
+                Some(0) => "now".to_owned(),
+                Some(age) => format!("{} ago", view::millis(age)),
+            };
             table.add_row([
                 Cell::new(&participant.name),
                 Cell::new(participant.participant),
@@ -223,11 +235,13 @@ impl ReplicaView {
                     address,
                     role: "unreachable",
                     version: None,
+                    pid: None,
                     term: None,
                     applied: None,
                     lag: member.and_then(|member| member.lag),
                     snapshot: None,
                     error: Some(format!("{}: {}", failure.code, failure.detail)),
+                    voter: member.map(|member| member.voter),
                 };
             }
         };
@@ -238,6 +252,7 @@ impl ReplicaView {
             _ if leads => "leader",
             status if status.leader == Some(status.replica) => "stale-leader",
             _ if member.is_some_and(|member| !member.voter) => "learner",
+            _ if member.is_none() && members().next().is_some() => "removed",
             _ => "follower",
         };
         let behind = best.map(|best| best.committed.saturating_sub(status.applied));
@@ -246,11 +261,13 @@ impl ReplicaView {
             address,
             role,
             version: Some(status.version.clone()),
+            pid: Some(status.pid),
             term: Some(status.term),
             applied: Some(status.applied),
             lag: member.and_then(|member| member.lag).or(behind),
             snapshot: Some(status.snapshot),
             error: None,
+            voter: member.map(|member| member.voter),
         }
     }
 }
@@ -282,9 +299,11 @@ fn participants(
         in_doubt: participant.in_doubt,
         last_seen_millis: seen.get(&participant.participant).copied(),
         replaced: participant.replaced,
+        removed: participant.removed,
     };
     let mut views: Vec<_> = participants.map(view).collect();
-    views.sort_by(|left, right| (left.replaced, &left.name).cmp(&(right.replaced, &right.name)));
+    let gone = |view: &ParticipantView| view.replaced || view.removed;
+    views.sort_by(|left, right| (gone(left), &left.name).cmp(&(gone(right), &right.name)));
     views
 }
 
@@ -310,11 +329,12 @@ mod tests {
             address: "127.0.0.1:7421".to_owned(),
             session: true,
             in_doubt: 2,
-            last_seen_millis: Some(100 * replica),
+            last_seen_millis: Some(100 * (replica - 1)),
             ..ParticipantStatus::default()
         };
         StatusResponse {
             cluster: "shop".to_owned(),
+            pid: 1_234_567,
             replica,
             leader,
             term,
@@ -352,7 +372,7 @@ mod tests {
         assert_eq!(report.replicas[0].lag, Some(10));
         assert_eq!(report.replicas[2].replica, Some(3));
         assert_eq!(report.participants[0].sessions, 2);
-        assert_eq!(report.participants[0].last_seen_millis, Some(100));
+        assert_eq!(report.participants[0].last_seen_millis, Some(0));
     }
 
     #[test]
@@ -370,6 +390,26 @@ mod tests {
     }
 
     #[test]
+    fn a_removed_participant_is_shown_as_such_and_last() {
+        let mut said = status(1, Some(1), 3, 90);
+        said.participants.insert(
+            0,
+            ParticipantStatus {
+                participant: 2,
+                name: "billing".to_owned(),
+                removed: true,
+                ..ParticipantStatus::default()
+            },
+        );
+        let report = ClusterReport::new(vec![word(1, Some(said))]);
+        let names: Vec<_> = report.participants.iter().map(|view| &view.name).collect();
+        assert_eq!(names, ["orders", "billing"]);
+        let text = report.text(&Output::new(Format::Table));
+        let line = text.lines().find(|line| line.contains("billing"));
+        assert!(line.is_some_and(|line| line.contains("removed")), "{text}");
+    }
+
+    #[test]
     fn the_picture_fits_a_terminal_of_80_columns() {
         let report = ClusterReport::new(vec![
             word(1, Some(status(1, Some(1), 3, 1_234_567))),
@@ -384,6 +424,7 @@ mod tests {
             "4.2 s",
             "orders",
             "2/2",
+            "now",
         ] {
             assert!(text.contains(word), "{word}: {text}");
         }

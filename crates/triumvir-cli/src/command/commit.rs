@@ -109,10 +109,14 @@ pub(crate) async fn run(
         }
         Err(CommitError::Unknown { txn, last }) => {
             report.show(output)?;
-            let next = format!(
-                "repeat the command with --id {txn} and the same content, or ask \
-                 `triumvir outcome {txn}`; do not repeat the work under a new id"
-            );
+            // An id that has expired can only be refused again.
+            let next = match last.code {
+                Code::IdExpired => last.code.next().to_owned(),
+                _ => format!(
+                    "repeat the command with --id {txn} and the same content, or ask \
+                     `triumvir outcome {txn}`; do not repeat the work under a new id"
+                ),
+            };
             let failure = Failure {
                 exit: Exit::Unknown,
                 ..Failure::from(last)

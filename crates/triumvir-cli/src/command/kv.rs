@@ -251,7 +251,7 @@ async fn address(client: &Client, name: &str) -> Result<String, Failure> {
         status
             .participants
             .iter()
-            .filter(|participant| !participant.replaced)
+            .filter(|participant| !participant.replaced && !participant.removed)
     };
     match live().find(|participant| participant.name == name) {
         Some(participant) => Ok(participant.address.clone()),

@@ -160,6 +160,8 @@ struct BranchView {
     participant: String,
     state: String,
     session: bool,
+    /// An operator has removed the participant.
+    removed: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -197,6 +199,7 @@ impl Description {
             participant: branch.participant.clone(),
             state: branch.state.clone(),
             session: branch.session,
+            removed: branch.removed,
         });
         let timeline = wire.timeline.iter().map(|event| EventView {
             at_millis: view::fraction(event.at_micros),
@@ -237,7 +240,11 @@ impl Description {
         if !self.branches.is_empty() {
             let mut table = output.table(["participant", "state", "session"]);
             for branch in &self.branches {
-                let session = if branch.session { "up" } else { "down" };
+                let session = match branch {
+                    BranchView { removed: true, .. } => "removed",
+                    BranchView { session: true, .. } => "up",
+                    BranchView { .. } => "down",
+                };
                 table.add_row([&branch.participant, &branch.state, session]);
             }
             lines.extend([String::new(), table.trim_fmt()]);

@@ -8,7 +8,9 @@ pub(crate) mod completions;
 pub(crate) mod kv;
 pub(crate) mod list;
 pub(crate) mod lookup;
+pub(crate) mod members;
 pub(crate) mod participant;
+pub(crate) mod removal;
 pub(crate) mod server;
 
 use comfy_table::{ColumnConstraint, Table};

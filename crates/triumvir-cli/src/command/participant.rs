@@ -5,7 +5,9 @@ use std::process::ExitCode;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
-use triumvir_participant::{Config, DataFolder, KvConfig, KvResource, Runtime, StartError};
+use triumvir_participant::{
+    Config, DataFolder, KvConfig, KvResource, RunError, Runtime, StartError,
+};
 
 use crate::cli::COORDINATORS;
 use crate::exit::Exit;
@@ -153,16 +155,31 @@ pub(crate) async fn run(settings: &Settings<Kv>, output: &Output) -> anyhow::Res
     }
 }
 
-fn finish(ran: Result<(), triumvir_participant::RunError>) -> anyhow::Result<ExitCode> {
+fn finish(ran: Result<(), RunError>) -> anyhow::Result<ExitCode> {
     match ran {
         Ok(()) => Ok(Exit::Ok.into()),
-        Err(error) => {
-            let message = format!("{:#}", anyhow::Error::new(error));
-            Err(Failure::new(Exit::Internal, message)
-                .next("look at the log above; the next start goes on with the data folder")
-                .into())
-        }
+        Err(error) => Err(stopped(error).into()),
     }
+}
+
+/// Why it had to stop, and what to do before the next start.
+fn stopped(error: RunError) -> Failure {
+    let next = match &error {
+        RunError::Refused(failure) | RunError::Superseded(failure) => {
+            return Failure {
+                exit: Exit::Internal,
+                applied: None,
+                ..Failure::from(failure.clone())
+            };
+        }
+        RunError::OtherId { .. } => {
+            "see that --coordinators and --cluster name the cluster that this folder belongs to"
+        }
+        _ => "look at the log above; the next start goes on with the data folder",
+    };
+    let code = error.code();
+    let message = format!("{:#}", anyhow::Error::new(error));
+    Failure::stopped(code, message, next)
 }
 
 /// What follows from the name, and from the coordinators of a cluster on this machine.
@@ -187,12 +204,15 @@ fn start_failure(error: StartError) -> anyhow::Error {
         StartError::Open(_) => "see that no other process uses the folder, and that it is writable",
         _ => "look at the log above; the data folder is as it was",
     };
+    let code = error.code();
     let message = format!("{:#}", anyhow::Error::new(error));
-    Failure::new(Exit::Internal, message).next(next).into()
+    Failure::stopped(code, message, next).into()
 }
 
 #[cfg(test)]
 mod tests {
+    use triumvir_client::Code;
+
     use super::*;
     use crate::settings::tests::{keys_of, parse};
 
@@ -218,6 +238,19 @@ mod tests {
             .unwrap();
         let error = effective.config.check().unwrap_err();
         assert_eq!(error.setting, "name");
+    }
+
+    #[test]
+    fn a_refused_participant_is_told_once_and_what_really_helps() {
+        let refusal = triumvir_client::Failure::new(Code::OtherDisk, "it belongs to d1");
+        let failure = stopped(RunError::Refused(refusal));
+        assert_eq!(
+            (failure.code.as_deref(), failure.exit),
+            (Some("TV0019"), Exit::Internal)
+        );
+        let next = failure.next.unwrap();
+        assert!(next.contains("--replace-lost-disk"), "{next}");
+        assert!(!failure.message.contains(&next), "{}", failure.message);
     }
 
     #[test]

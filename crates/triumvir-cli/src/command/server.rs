@@ -23,6 +23,8 @@ A cluster of three on one machine, each in its own terminal:
   triumvir server --node 2 --initial-cluster (the same)
   triumvir server --node 3 --initial-cluster (the same)
 
+A further one joins with the command that `triumvir cluster add` prints.
+
 The same line on every start is right: a cluster is formed once. Metrics and
 health are served on the gRPC port plus 100: http://127.0.0.1:7501/metrics.
 SIGTERM and SIGINT end it after what is under way; a second one ends it at once.";
@@ -45,6 +47,7 @@ const fn key(path: &'static str, kind: Kind, value: &'static str, help: &'static
 const KEYS: &[Key] = &[
     key("node", Kind::Number, "ID", "This replica's id in the initial cluster; it belongs to the data folder [needed]").alias("node-id"),
     key("initial_cluster", Kind::Text, "LIST", "All replicas, 1=HOST:PORT,2=HOST:PORT,…; the same for each of them [needed]"),
+    key("join", Kind::Switch, "BOOL", "The replica was added by `triumvir cluster add`: it joins the cluster that runs, and never forms one"),
     key("cluster", Kind::Text, "NAME", "The cluster's name; whatever belongs to another is refused"),
     key("data", Kind::Path, "FOLDER", "The data folder [default: triumvir-data/node-ID]").alias("data-dir"),
     key("listen", Kind::Listen, "IP:PORT", "Where gRPC is served [default: this replica's port in the initial cluster]"),
@@ -160,15 +163,22 @@ fn failure(error: NodeError) -> anyhow::Error {
         NodeError::Config { .. } => return Failure::usage(error.to_string()).into(),
         NodeError::Identity(_) => "give it its own folder by --data, or its own id by --node",
         NodeError::WipedDisk { .. } => {
-            "bring back its data folder; a replica that lost it must not vote again under its id"
+            "bring back its data folder; if it is lost, remove the id with `triumvir cluster remove` \
+             and add a new one"
+        }
+        NodeError::NotTakenIn { failure, .. } => failure.code.next(),
+        NodeError::Removed { .. } => {
+            "do not start it again; a new replica needs a new id and an empty folder: `triumvir \
+             cluster add`"
         }
         NodeError::OtherCluster { .. } => "compare --cluster and --initial-cluster of both",
         NodeError::Listen { .. } => "stop what listens there, or choose another by --listen",
         NodeError::Open(_) => "see that no other process uses the folder, and that it is writable",
         _ => "look at the log above; the data folder is as it was, and a new start goes on with it",
     };
+    let code = error.code();
     let message = format!("{:#}", anyhow::Error::new(error));
-    Failure::new(Exit::Internal, message).next(next).into()
+    Failure::stopped(code, message, next).into()
 }
 
 #[cfg(test)]

@@ -159,19 +159,18 @@ impl Report {
     }
 
     fn audit_table(&self, output: &Output) -> String {
-        let mut table = output.table(["audit", "compared", "wrong", "where", ""]);
+        let mut table = output.table(["audit", "compared", "wrong", "result"]);
         for check in &self.audit {
             let stores: Vec<_> = check.stores.iter().map(|store| store.name()).collect();
-            let verdict = if check.holds() {
-                Tone::Good.cell("holds")
-            } else {
-                Tone::Bad.cell("FAILS")
+            let verdict = match (check.holds(), stores.is_empty()) {
+                (true, _) => Tone::Good.cell("holds"),
+                (false, true) => Tone::Bad.cell("FAILS"),
+                (false, false) => Tone::Bad.cell(format!("FAILS in {}", stores.join(", "))),
             };
             table.add_row([
                 comfy_table::Cell::new(check.claim),
                 comfy_table::Cell::new(check.examined),
                 comfy_table::Cell::new(check.wrong),
-                comfy_table::Cell::new(stores.join(", ")),
                 verdict,
             ]);
         }

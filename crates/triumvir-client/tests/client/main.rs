@@ -307,6 +307,48 @@ async fn a_hint_to_a_leader_that_is_gone_does_not_trap_the_client() {
     assert_eq!(follower.asked().len(), 5);
 }
 
+/// Whichever was asked first or last: the error is that of the replica that answers, and names it.
+#[tokio::test]
+async fn with_one_replica_up_every_call_ends_the_same() {
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let gone = closed.local_addr().unwrap().to_string();
+    drop(closed);
+    let hint = gone.clone();
+    let follower = Fake::start(move |_, _| not_leading(&hint)).await;
+    let client = Client::builder()
+        .coordinators([gone, follower.address.clone()])
+        .timeout(SHORT)
+        .build()
+        .unwrap();
+    for _ in 0..4 {
+        let error = commit(purchase(&client)).await.unwrap_err();
+        assert_eq!(
+            (error.code(), error.applied()),
+            ("TV0001", Applied::NotApplied)
+        );
+        assert!(error.to_string().contains(&follower.address), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_question_about_a_transaction_that_reached_nobody_leaves_it_unknown() {
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = closed.local_addr().unwrap().to_string();
+    drop(closed);
+    let builder = Client::builder().coordinators([address]).timeout(SHORT);
+    let (client, txn) = (builder.build().unwrap(), draw_txn());
+    for failure in [
+        client.outcome(txn).await.unwrap_err(),
+        client.decide(txn).await.unwrap_err(),
+        client.abort(txn).await.unwrap_err(),
+    ] {
+        assert_eq!(
+            (failure.code, failure.applied),
+            (Code::Unreachable, Applied::Unknown)
+        );
+    }
+}
+
 #[tokio::test]
 async fn a_refusal_is_not_repeated() {
     for code in [
@@ -323,20 +365,19 @@ async fn a_refusal_is_not_repeated() {
     }
 }
 
+/// The replica that refuses the id may have begun it, and another may have committed it since.
 #[tokio::test]
-async fn an_expired_id_is_unknown_unless_it_was_drawn_for_this_call() {
+async fn an_expired_id_is_unknown_even_if_it_was_drawn_for_this_call() {
     let fake = Fake::start(|_, _| Reaction::Fail(Code::IdExpired.into())).await;
     let client = client(&[&fake]);
-    let error = commit(purchase(&client)).await.unwrap_err();
-    assert_eq!(
-        (error.code(), error.applied()),
-        ("TV0004", Applied::NotApplied)
-    );
-    let error = commit(purchase(&client).id(draw_txn())).await.unwrap_err();
-    assert_eq!(
-        (error.code(), error.applied()),
-        ("TV0004", Applied::Unknown)
-    );
+    let drawn = purchase(&client);
+    for transaction in [drawn.clone(), drawn.id(draw_txn())] {
+        let error = commit(transaction).await.unwrap_err();
+        assert_eq!(
+            (error.code(), error.applied()),
+            ("TV0004", Applied::Unknown)
+        );
+    }
 }
 
 #[tokio::test]
@@ -409,13 +450,14 @@ async fn outcomes_without_a_record_bind_nobody_until_they_are_decided() {
 async fn a_watch_goes_on_after_its_stream_is_lost_and_says_so() {
     let fake = Fake::start(|_, _| Reaction::Commit).await;
     let watch = client(&[&fake]).watch();
-    let seen: Vec<_> = timeout(OVERALL, watch.take(3).collect()).await.unwrap();
+    let seen: Vec<_> = timeout(OVERALL, watch.take(4).collect()).await.unwrap();
     assert!(
         matches!(
             &seen[..],
             [
                 Ok(Watched::Ended { .. }),
-                Ok(Watched::Gap),
+                Ok(Watched::Gap), // Says the replica.
+                Ok(Watched::Gap), // Says the client.
                 Ok(Watched::Ended { .. })
             ]
         ),

@@ -38,6 +38,7 @@ fn abort_cause(names: &Directory, cause: &AbortCause) -> v1::AbortCause {
             AbortReason::Decided => (Kind::Decided, None, None),
             AbortReason::Reported(id) => (Kind::Reported, Some(*id), None),
             AbortReason::Fenced => (Kind::Fenced, None, None),
+            AbortReason::Removed(id) => (Kind::Removed, Some(*id), None),
         },
         AbortCause::Unexplained => (Kind::Unspecified, None, None),
     };
@@ -69,6 +70,9 @@ pub(crate) fn cause_text(names: &Directory, cause: &AbortCause) -> String {
         }
         AbortCause::Recorded(AbortReason::Fenced) => {
             "its participants' fences were resolved to abort".to_owned()
+        }
+        AbortCause::Recorded(AbortReason::Removed(id)) => {
+            format!("{} was removed from the cluster", name(id))
         }
         AbortCause::Unexplained => "the log does not say why".to_owned(),
     }
@@ -150,6 +154,7 @@ fn told(answered: Answered) -> Result<Told, Failure> {
             Reply::NoRecord => Ok(Told::NoRecord),
             Reply::IdInUse => Err(Failure::from(Code::IdInUse)),
             Reply::Busy => Err(Failure::from(Code::Busy)),
+            Reply::Contested => Err(Failure::from(Code::IdContested)),
         },
         Answered::Ended(Ended {
             outcome: Value::Commit,

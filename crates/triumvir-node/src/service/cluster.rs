@@ -3,15 +3,19 @@
 
 use std::sync::Arc;
 
+use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 use triumvir_replication::Replica;
+use triumvir_wire::v1::cluster_client::ClusterClient;
 use triumvir_wire::v1::cluster_server::Cluster;
 use triumvir_wire::{Code, Failure, ids, v1};
 
-use super::forward::status;
-use crate::clock;
+use super::forward::{Call, Leader, status};
+use super::members::{self, Change};
+use super::removal;
 use crate::owner::Input;
 use crate::shared::Shared;
+use crate::{InitialCluster, clock};
 
 /// Answers about one replica.
 #[derive(Clone, Debug)]
@@ -25,29 +29,35 @@ impl ClusterService {
     }
 
     fn members(&self, raft: &triumvir_replication::Status) -> Vec<v1::Member> {
-        let members = self
-            .shared
-            .replica
-            .get()
-            .map(Replica::members)
-            .unwrap_or_default();
-        let voters = members
-            .voters
-            .iter()
-            .map(|(node, member)| (node, member, true));
-        let learners = members
-            .learners
-            .iter()
-            .map(|(node, member)| (node, member, false));
-        let member =
-            |(node, member, voter): (&u64, &triumvir_replication::Member, bool)| v1::Member {
-                replica: *node,
-                address: member.address.clone(),
-                disk: ids::number_bytes(member.disk),
-                voter,
-                lag: raft.peers.get(node).map(|peer| peer.lag_entries),
-            };
-        voters.chain(learners).map(member).collect()
+        let members = self.shared.replica.get().map(Replica::members);
+        members::list(&members.unwrap_or_default(), raft)
+    }
+
+    /// Has a change made by the leader: here by `change`, elsewhere by `remote`.
+    async fn change<M, R>(
+        &self,
+        request: Request<M>,
+        change: impl FnOnce(&M) -> Result<Change, Failure>,
+        remote: impl Fn(ClusterClient<Channel>, Request<M>) -> R,
+    ) -> Result<Response<v1::MembersResponse>, Status>
+    where
+        M: Clone,
+        R: Future<Output = Result<Response<v1::MembersResponse>, Status>>,
+    {
+        let shared = &*self.shared;
+        let default = shared.config.call_timeout;
+        let call = Call::new(request.metadata(), default, Code::MembersUnknown);
+        let message = request.into_inner();
+        let change = change(&message).map_err(|failure| status(shared, failure))?;
+        let local = || async { Some(change.make(shared).await) };
+        let remote = |leader: Leader| {
+            let forwarded = leader.request(message.clone());
+            let answer = remote(ClusterClient::new(leader.channel), forwarded);
+            async move { answer.await.map(Response::into_inner) }
+        };
+        let made = call.at_leader(shared, local, remote).await;
+        made.map(Response::new)
+            .map_err(|failure| status(shared, failure))
     }
 
     async fn is_initialized(&self) -> bool {
@@ -94,6 +104,7 @@ impl Cluster for ClusterService {
             oldest_in_doubt_millis: own.oldest_in_doubt_millis,
             clock_millis: clock::millis(),
             draining: shared.shutdown.is_draining(),
+            pid: std::process::id(),
         }))
     }
 
@@ -118,9 +129,102 @@ impl Cluster for ClusterService {
             disk: ids::disk_bytes(shared.disk),
             initialized: self.is_initialized().await,
             known_disk: known
+                .filter(|member| member.disk != 0)
                 .map(|member| ids::number_bytes(member.disk))
                 .unwrap_or_default(),
             clock_millis: clock::millis(),
+            removed: request.cluster == shared.config.cluster
+                && shared
+                    .replica
+                    .get()
+                    .is_some_and(|replica| replica.is_removed(request.replica)),
         }))
+    }
+
+    async fn remove_participant(
+        &self,
+        request: Request<v1::RemoveParticipantRequest>,
+    ) -> Result<Response<v1::RemoveParticipantResponse>, Status> {
+        let default = self.shared.config.call_timeout;
+        let call = Call::new(request.metadata(), default, Code::NoAnswer);
+        let answer = removal::remove_participant(&self.shared, call, request.into_inner()).await;
+        answer
+            .map(Response::new)
+            .map_err(|failure| status(&self.shared, failure))
+    }
+
+    async fn add_member(
+        &self,
+        request: Request<v1::AddMemberRequest>,
+    ) -> Result<Response<v1::MembersResponse>, Status> {
+        let checked = |request: &v1::AddMemberRequest| {
+            let node = replica_id(request.replica)?;
+            let address = request.address.clone();
+            let line = format!("{node}={address}");
+            match line.parse::<InitialCluster>() {
+                Ok(_) => Ok(Change::Add { node, address }),
+                Err(error) => Err(Failure::new(Code::Malformed, error.to_string())),
+            }
+        };
+        self.change(request, checked, |mut client, request| async move {
+            client.add_member(request).await
+        })
+        .await
+    }
+
+    async fn promote_member(
+        &self,
+        request: Request<v1::PromoteMemberRequest>,
+    ) -> Result<Response<v1::MembersResponse>, Status> {
+        let checked = |request: &v1::PromoteMemberRequest| {
+            let node = replica_id(request.replica)?;
+            Ok(Change::Promote { node })
+        };
+        self.change(request, checked, |mut client, request| async move {
+            client.promote_member(request).await
+        })
+        .await
+    }
+
+    async fn remove_member(
+        &self,
+        request: Request<v1::RemoveMemberRequest>,
+    ) -> Result<Response<v1::MembersResponse>, Status> {
+        let checked = |request: &v1::RemoveMemberRequest| {
+            let (node, force) = (replica_id(request.replica)?, request.force);
+            Ok(Change::Remove { node, force })
+        };
+        self.change(request, checked, |mut client, request| async move {
+            client.remove_member(request).await
+        })
+        .await
+    }
+
+    async fn join(
+        &self,
+        request: Request<v1::JoinRequest>,
+    ) -> Result<Response<v1::MembersResponse>, Status> {
+        let own = &self.shared.config.cluster;
+        let checked = |request: &v1::JoinRequest| {
+            if request.cluster != *own {
+                let theirs = &request.cluster;
+                let detail = format!("the replica is of {theirs:?}, this one of {own:?}");
+                return Err(Failure::new(Code::WrongCluster, detail));
+            }
+            let node = replica_id(request.replica)?;
+            let disk = ids::disk("disk", &request.disk)?;
+            Ok(Change::Join { node, disk })
+        };
+        self.change(request, checked, |mut client, request| async move {
+            client.join(request).await
+        })
+        .await
+    }
+}
+
+fn replica_id(replica: u64) -> Result<u64, Failure> {
+    match replica {
+        0 => Err(Failure::new(Code::Malformed, "replica ids begin at 1")),
+        node => Ok(node),
     }
 }

@@ -8,13 +8,21 @@ use tonic::metadata::MetadataMap;
 /// The most that is kept back of a caller's time, so that the answer at the deadline still arrives.
 const MARGIN_MAX: Duration = Duration::from_millis(100);
 
+/// A caller that waits for a day can ask again.
+const TIME_MAX: Duration = Duration::from_secs(86_400);
+
 /// When the call must be answered.
 pub(super) fn deadline(metadata: &MetadataMap, default: Duration) -> Instant {
     let stated = metadata
         .get("grpc-timeout")
         .and_then(|value| value.to_str().ok())
         .and_then(parse);
-    let time = stated.unwrap_or(default);
+    within(stated.unwrap_or(default))
+}
+
+/// The same, for a caller that waits for `time`.
+pub(super) fn within(time: Duration) -> Instant {
+    let time = time.min(TIME_MAX);
     Instant::now() + (time - MARGIN_MAX.min(time / 10))
 }
 
@@ -34,8 +42,7 @@ fn parse(text: &str) -> Option<Duration> {
         "n" => Some(Duration::from_nanos(number)),
         _ => None,
     }
-    // A caller that waits for a day can ask again.
-    .map(|time| time.min(Duration::from_secs(86_400)))
+    .map(|time| time.min(TIME_MAX))
 }
 
 #[cfg(test)]

@@ -56,6 +56,15 @@ impl Call {
         }
     }
 
+    /// A call whose caller waits for `time`, and that nobody has forwarded.
+    pub(super) fn within(time: Duration, unanswered: Code) -> Self {
+        Self {
+            deadline: deadline::within(time),
+            forwarded: false,
+            unanswered,
+        }
+    }
+
     pub(super) fn is_forwarded(&self) -> bool {
         self.forwarded
     }
@@ -76,6 +85,7 @@ impl Call {
         L: Future<Output = Option<Result<T, Failure>>>,
         R: Future<Output = Result<T, Status>>,
     {
+        let _open = shared.calls.token();
         let mut taken_up = false;
         let mut view = shared.view.clone();
         loop {
@@ -153,6 +163,8 @@ fn may_be_repeated(failure: Failure, taken_up: bool) -> Result<bool, Failure> {
         Code::OutcomeUnknown | Code::NoAnswer | Code::Transport | Code::Stopped => Ok(true),
         // Another transaction has the id: nothing of this one is or will be applied.
         Code::IdInUse => Err(failure),
+        // A former leader, or one that adopted it, may have committed it before the horizon passed.
+        Code::IdExpired if taken_up => Err(Failure::new(Code::OutcomeUnknown, failure.detail)),
         code if taken_up && code.is_retryable() => Ok(true),
         _ if taken_up && failure.applied == Applied::NotApplied => {
             Err(failure.with_applied(Applied::Unknown))
@@ -163,10 +175,15 @@ fn may_be_repeated(failure: Failure, taken_up: bool) -> Result<bool, Failure> {
 
 /// The error of a call as its caller gets it.
 pub(super) fn status(shared: &Shared, failure: Failure) -> Status {
+    refusal(shared, failure).into()
+}
+
+/// The same, where it does not travel as a status.
+pub(super) fn refusal(shared: &Shared, failure: Failure) -> Failure {
     telemetry::refused(failure.code);
     tracing::debug!(code = %failure.code, detail = failure.detail, "a call got an error");
     let leader = shared.leader_hint().or(failure.leader.clone());
-    failure.with_leader(leader).into()
+    failure.with_leader(leader)
 }
 
 #[cfg(test)]
@@ -189,5 +206,8 @@ mod tests {
         assert_eq!(judged(Code::Busy, true), Ok(true));
         let unknown = judged(Code::UnknownParticipant, true).unwrap_err();
         assert_eq!(unknown.applied, Applied::Unknown);
+        let expired = |taken_up| judged(Code::IdExpired, taken_up).unwrap_err().code;
+        assert_eq!(expired(false), Code::IdExpired);
+        assert_eq!(expired(true), Code::OutcomeUnknown);
     }
 }

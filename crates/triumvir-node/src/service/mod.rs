@@ -4,10 +4,13 @@
 pub(crate) mod answer;
 mod cluster;
 mod commit;
+mod commit_many;
 mod deadline;
 mod forward;
 mod late;
+mod members;
 mod participants;
+mod removal;
 mod transactions;
 mod watch;
 

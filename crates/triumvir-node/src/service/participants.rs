@@ -195,6 +195,7 @@ fn refused(refusal: RegistrationRefused) -> Failure {
         RegistrationRefused::OtherDisk { .. } => Code::OtherDisk,
         RegistrationRefused::OldCopy { .. } => Code::OldCopy,
         RegistrationRefused::Replaced { .. } => Code::DiskReplaced,
+        RegistrationRefused::Removed { .. } => Code::ParticipantRemoved,
     };
     Failure::new(code, refusal.to_string())
 }
@@ -204,6 +205,7 @@ fn session_refused(refusal: SessionRefused) -> Failure {
         SessionRefused::Unknown => Failure::from(Code::NotRegistered),
         SessionRefused::OtherDisk => Failure::from(Code::OtherDisk),
         SessionRefused::Superseded => Failure::from(Code::Superseded),
+        SessionRefused::Removed => Failure::from(Code::ParticipantRemoved),
         SessionRefused::Draining => Failure::from(Code::Draining),
     }
 }

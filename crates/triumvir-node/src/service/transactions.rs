@@ -1,9 +1,7 @@
 //! What an application calls.
 
-use std::pin::Pin;
 use std::sync::Arc;
 
-use futures::Stream;
 use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status};
 use tracing::Instrument as _;
@@ -15,7 +13,7 @@ use triumvir_wire::{Code, Failure, ids, limits, v1};
 
 use super::commit::{Checked, not_ahead};
 use super::forward::{Call, Leader, status};
-use super::{answer, watch};
+use super::{answer, commit_many, watch};
 use crate::owner::{Answered, Input, ListQuery};
 use crate::shared::Shared;
 
@@ -47,7 +45,7 @@ impl TransactionsService {
             .max_decoding_message_size(limits::RESPONSE_BYTES_MAX)
     }
 
-    async fn commit(
+    pub(super) async fn commit(
         &self,
         call: Call,
         mut request: v1::CommitRequest,
@@ -225,6 +223,17 @@ impl Transactions for TransactionsService {
         self.answer(Self::commit(self, call, request.into_inner()).await)
     }
 
+    type CommitManyStream = commit_many::Answers;
+
+    async fn commit_many(
+        &self,
+        request: Request<tonic::Streaming<v1::CommitFrame>>,
+    ) -> Result<Response<Self::CommitManyStream>, Status> {
+        let (service, shared) = (self.clone(), self.shared.clone());
+        let answers = commit_many::serve(service, shared, request.into_inner());
+        Ok(Response::new(answers))
+    }
+
     async fn outcome(
         &self,
         request: Request<v1::OutcomeRequest>,
@@ -257,12 +266,13 @@ impl Transactions for TransactionsService {
         self.answer(Self::abort(self, call, request.into_inner()).await)
     }
 
-    type WatchStream = Pin<Box<dyn Stream<Item = Result<v1::WatchEvent, Status>> + Send>>;
+    type WatchStream = watch::Events;
 
     async fn watch(
         &self,
-        _: Request<v1::WatchRequest>,
+        request: Request<v1::WatchRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
-        Ok(Response::new(Box::pin(watch::events(self.shared.clone()))))
+        let call = self.call(&request, Code::NoAnswer);
+        self.answer(watch::watch(self.shared.clone(), call).await)
     }
 }

@@ -18,7 +18,7 @@ use triumvir_wire::{Failure, v1};
 use uuid::Uuid;
 
 /// How long a condition may take to come true. Generous: it is met in a fraction of it.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Tries until there is something.
 pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(

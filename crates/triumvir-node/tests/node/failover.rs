@@ -7,7 +7,7 @@ use triumvir_protocol::Value;
 use triumvir_wire::{Applied, Code, v1};
 
 use crate::cluster::{
-    Cluster, Node, commit, commit_request, decision, eventually, failure, outcome,
+    Cluster, Node, cause, commit, commit_request, decision, eventually, failure, outcome,
 };
 use crate::participant::{Fake, Vote};
 
@@ -116,6 +116,26 @@ async fn a_leader_that_drains_finishes_and_hands_on() {
         .await
         .unwrap();
     assert_eq!(decision(answer.outcome.as_ref()), v1::Decision::Commit);
+}
+
+/// The transaction is the leader's, the caller's connection is to the replica that ends. The votes take
+/// longer than a server that ends waits for its connections.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_that_drains_answers_what_it_has_forwarded() {
+    let mut cluster = Cluster::start(|config| config.vote_timeout = Duration::from_secs(4)).await;
+    let a = Fake::start(&cluster, "a").await;
+    a.set_vote(Vote::Silent);
+    let follower = cluster.follower().await;
+    let mut client = cluster.nodes[follower].transactions();
+    let waiting = tokio::spawn(async move { client.commit(commit_request(&["a"], "work")).await });
+    a.has_seen("can-commit").await;
+    cluster.nodes[follower].shutdown.drain();
+    let answer = waiting.await.unwrap().unwrap().into_inner();
+    assert_eq!(
+        cause(answer.outcome.as_ref()),
+        v1::abort_cause::Kind::VoteTimeout
+    );
+    cluster.nodes[follower].ended().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,8 +4,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use triumvir_wire::v1;
 
-use crate::cluster::{Cluster, Node, commit, commit_request, decision, eventually};
-use crate::participant::Fake;
+use crate::cluster::{Cluster, Node, PATIENCE, commit, commit_request, decision, eventually};
+use crate::participant::{Fake, Vote};
 
 async fn http(node: &Node, path: &str) -> String {
     let mut stream = TcpStream::connect(node.http).await.unwrap();
@@ -79,6 +79,64 @@ async fn a_transaction_can_be_followed() {
     let ended = list(true).await;
     assert_eq!((ended.transactions.len(), ended.more), (1, false));
     assert_eq!(ended.transactions[0].participants, ["a", "b"]);
+}
+
+/// An abort by NO is in no log: only the leader learns of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watcher_at_a_follower_sees_what_only_the_leader_learns() {
+    let mut cluster = Cluster::start(|_| {}).await;
+    let a = Fake::start(&cluster, "a").await;
+    a.set_vote(Vote::No);
+    let (leader, follower) = (cluster.leader().await, cluster.follower().await);
+    let mut client = cluster.nodes[follower].transactions();
+    let mut events = client
+        .watch(v1::WatchRequest {})
+        .await
+        .unwrap()
+        .into_inner();
+    let mut next = async || {
+        let event = tokio::time::timeout(PATIENCE, events.message()).await;
+        event.expect("something comes").unwrap()
+    };
+    let refuse = async |node: &Node| {
+        let request = commit_request(&["a"], "work");
+        commit(node, &request).await.unwrap();
+        request.txn
+    };
+    let refused = refuse(&cluster.nodes[leader]).await;
+    let event = next().await.unwrap();
+    assert_eq!((event.txn, event.gap), (refused, false));
+    assert_eq!(decision(event.outcome.as_ref()), v1::Decision::Abort);
+
+    cluster.nodes[leader].stop().await;
+    assert!(
+        next().await.unwrap().gap,
+        "it says that it goes on elsewhere"
+    );
+    let refused = refuse(&cluster.nodes[cluster.leader().await]).await;
+    let event = next().await.unwrap();
+    assert_eq!((event.txn, event.gap), (refused, false));
+
+    cluster.nodes[follower].shutdown.drain();
+    assert_eq!(next().await, None, "it ends with the replica");
+}
+
+/// A session may have nothing to say for hours.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_participant_is_seen_while_it_has_a_session() {
+    let cluster = Cluster::start(|_| {}).await;
+    let a = Fake::start(&cluster, "a").await;
+    for node in &cluster.nodes {
+        let status = node.status().await.unwrap();
+        assert_eq!(status.participants[0].last_seen_millis, Some(0));
+    }
+    drop(a);
+    eventually("it is gone, and since when is told", || async {
+        let status = cluster.nodes[0].status().await?;
+        let own = &status.participants[0];
+        (!own.session && own.last_seen_millis > Some(0)).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

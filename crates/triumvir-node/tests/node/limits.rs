@@ -78,6 +78,31 @@ async fn one_more_than_may_be_in_flight_is_refused() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_content_under_an_id_that_is_being_voted_on_is_contested() {
+    let cluster = Cluster::start(|_| {}).await;
+    let a = Fake::start(&cluster, "a").await;
+    a.set_vote(Vote::Silent);
+    let node = &cluster.nodes[cluster.leader().await];
+    let first = commit_request(&["a"], "work");
+    let other = v1::CommitRequest {
+        txn: first.txn.clone(),
+        ..commit_request(&["a"], "other")
+    };
+    let more = async {
+        a.has_seen("can-commit").await;
+        let refused = commit(node, &other).await.unwrap_err();
+        a.set_vote(Vote::Yes);
+        refused
+    };
+    let (answer, refused) = tokio::join!(commit(node, &first), more);
+    assert_eq!(
+        (refused.code, refused.applied),
+        (Code::IdContested, Applied::NotApplied)
+    );
+    assert!(answer.is_ok());
+}
+
 /// More callers than may wait ask for one transaction that is under way: no answer may say that it
 /// was not applied.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -159,12 +159,12 @@ table! {
     OtherDisk = "TV0019", FailedPrecondition, NotApplied, stop,
         "the participant's name belongs to another data folder",
         "start it on its own folder, or under another name; only if the folder is lost for good, \
-        start it once with `--replace`";
+        start it once with `--replace-lost-disk`";
     /// The data folder is older than what the cluster has seen of it.
     OldCopy = "TV0020", FailedPrecondition, NotApplied, stop,
         "the data folder is an old copy",
         "start the participant on the newest copy; only if that is lost for good, start it on an \
-        empty folder with `--replace`";
+        empty folder with `--replace-lost-disk`";
     /// The data folder was declared lost.
     DiskReplaced = "TV0021", FailedPrecondition, NotApplied, stop,
         "the data folder was declared lost and its name was given to another",
@@ -210,6 +210,63 @@ table! {
     UnreadableResults = "TV0033", Internal, Applied, stop,
         "the transaction is committed, and its results cannot be read",
         "do not repeat it under a new id; read the data instead";
+    /// Another content is under way under the id, and not recorded.
+    IdContested = "TV0034", Aborted, NotApplied, repeat,
+        "another content is under way under this transaction id",
+        "use a new id for new content; repeating the call tells which of the two stands";
+    /// A process has stopped since its disk refused to read or to write.
+    DiskFailed = "TV0035", Unavailable, Unknown, stop,
+        "the disk failed", "make room on the disk or mend it, and start the process again on the \
+        same data folder: it goes on with what was written";
+    /// A data folder has something else than what was written to it.
+    DataDamaged = "TV0036", DataLoss, NotApplied, stop,
+        "the data folder is damaged",
+        "keep the folder as it is; give the process its disk back, or replace it under a new id";
+    /// The id for a new replica is or was a member's.
+    ReplicaIdUsed = "TV0037", AlreadyExists, NotApplied, stop,
+        "the replica id was used before",
+        "choose the id that it names: an id is never given to a second data folder";
+    /// No member has this replica id.
+    NotAMember = "TV0038", NotFound, NotApplied, stop,
+        "no member of the cluster has this replica id",
+        "compare the id with `triumvir cluster status`; a new replica is made a member by \
+        `triumvir cluster add`";
+    /// The replica was removed from the cluster.
+    ReplicaRemoved = "TV0039", FailedPrecondition, NotApplied, stop,
+        "the replica was removed from the cluster",
+        "do not start it again; a new replica needs a new id and an empty folder: \
+        `triumvir cluster add`";
+    /// A learner that has not caught up cannot vote.
+    NotCaughtUp = "TV0040", FailedPrecondition, NotApplied, stop,
+        "the learner has not caught up",
+        "see that its process runs, wait until its lag is small in `triumvir cluster status`, and \
+        repeat the call";
+    /// Without the replica no majority of the voters would answer.
+    MajorityAtRisk = "TV0041", FailedPrecondition, NotApplied, stop,
+        "the cluster would lose its majority",
+        "bring the voters back that do not answer, or remove one of those first; `--force` does it \
+        all the same, and nothing commits until a majority answers";
+    /// Another change of the members is under way.
+    MembersChanging = "TV0042", Unavailable, NotApplied, repeat,
+        "another change of the members is under way", "repeat the call after a pause";
+    /// The leader was lost, or a majority, while the members were changed.
+    MembersUnknown = "TV0043", DeadlineExceeded, Unknown, repeat,
+        "it is not known whether the members were changed",
+        "repeat the call: a change that was made is not made twice; `triumvir cluster status` \
+        shows the members";
+    /// The replica's id belongs to another data folder.
+    ReplicaOtherDisk = "TV0044", FailedPrecondition, NotApplied, stop,
+        "the replica's id belongs to another data folder",
+        "start it on its own folder; if that is lost, remove the id with `triumvir cluster remove` \
+        and add a new one";
+    /// Another member has the address.
+    AddressTaken = "TV0045", AlreadyExists, NotApplied, stop,
+        "another member has this address", "give the new replica an address of its own";
+    /// An operator has removed the participant from the cluster for good.
+    ParticipantRemoved = "TV0046", FailedPrecondition, NotApplied, stop,
+        "the participant was removed from the cluster for good",
+        "do not use this folder any more: start the participant on an empty one, and look into the \
+        folder's data for work that others have finished without it";
 }
 
 impl Code {

@@ -6,7 +6,7 @@ use std::fmt;
 use tonic::metadata::{MetadataMap, MetadataValue};
 
 use super::{APPLIED_METADATA, Applied, CODE_METADATA, Code, LEADER_METADATA};
-use crate::WireError;
+use crate::{WireError, v1};
 
 /// The longest detail that travels, in bytes; more is cut. A status is a header, and headers are
 /// bounded.
@@ -69,26 +69,24 @@ impl Failure {
         let Some(found) = text(CODE_METADATA) else {
             return Self::foreign(status);
         };
-        let word = text(APPLIED_METADATA).and_then(Applied::from_word);
+        let applied = text(APPLIED_METADATA).unwrap_or_default();
+        let leader = text(LEADER_METADATA).map(str::to_owned);
+        Self::read(found, applied, status.message().to_owned()).with_leader(leader)
+    }
+
+    fn read(found: &str, applied: &str, detail: String) -> Self {
+        let word = Applied::from_word(applied);
         let (code, detail, applied) = match Code::from_text(found) {
-            Some(code) => (
-                code,
-                status.message().to_owned(),
-                word.unwrap_or(code.applied()),
-            ),
+            Some(code) => (code, detail, word.unwrap_or(code.applied())),
             None => {
-                let detail = format!(
-                    "{} ({found}, which this version does not know)",
-                    status.message()
-                );
+                let detail = format!("{detail} ({found}, which this version does not know)");
                 (Code::Internal, detail, word.unwrap_or(Applied::Unknown))
             }
         };
-        let leader = text(LEADER_METADATA).map(str::to_owned);
         Self {
             code,
             detail,
-            leader,
+            leader: None,
             applied,
         }
     }
@@ -133,6 +131,24 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+impl From<v1::Refusal> for Failure {
+    fn from(refusal: v1::Refusal) -> Self {
+        let leader = Some(refusal.leader).filter(|leader| !leader.is_empty());
+        Self::read(&refusal.code, &refusal.applied, refusal.detail).with_leader(leader)
+    }
+}
+
+impl From<Failure> for v1::Refusal {
+    fn from(failure: Failure) -> Self {
+        Self {
+            code: failure.code.as_str().to_owned(),
+            applied: failure.applied.as_str().to_owned(),
+            detail: failure.detail,
+            leader: failure.leader.unwrap_or_default(),
+        }
+    }
+}
 
 /// A message that was refused before anything was done.
 impl From<WireError> for Failure {
@@ -185,6 +201,7 @@ mod tests {
             let status = tonic::Status::from(failure.clone());
             assert_eq!(status.code(), code.grpc());
             assert_eq!(Failure::from_status(&status), failure);
+            assert_eq!(Failure::from(v1::Refusal::from(failure.clone())), failure);
         }
     }
 

@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::{TcpListenerStream, UnboundedReceiverStream};
 use tonic::transport::Server;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 use triumvir_client::{Code, Failure};
 use triumvir_wire::v1;
 use triumvir_wire::v1::transactions_server::{Transactions, TransactionsServer};
@@ -43,7 +44,7 @@ impl Fake {
         let asked = Arc::new(Mutex::new(Vec::new()));
         let service = Service {
             asked: Arc::clone(&asked),
-            script: Box::new(script),
+            script: Arc::new(script),
         };
         let server = Server::builder().add_service(TransactionsServer::new(service));
         tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
@@ -79,12 +80,57 @@ pub(crate) fn not_leading(leader: &str) -> Reaction {
     Reaction::Fail(Failure::from(Code::NoLeader).with_leader(Some(leader)))
 }
 
+#[derive(Clone)]
 struct Service {
     asked: Arc<Mutex<Vec<v1::CommitRequest>>>,
-    script: Box<Script>,
+    script: Arc<Script>,
 }
 
-type Events = Pin<Box<dyn tokio_stream::Stream<Item = Result<v1::WatchEvent, Status>> + Send>>;
+type Stream<T> = Pin<Box<dyn tokio_stream::Stream<Item = Result<T, Status>> + Send>>;
+
+impl Service {
+    async fn react(&self, request: v1::CommitRequest) -> Result<v1::CommitResponse, Status> {
+        let at = {
+            let mut asked = self.asked.lock().unwrap();
+            asked.push(request.clone());
+            asked.len() - 1
+        };
+        let (decision, cause) = match (self.script)(at, &request) {
+            Reaction::Commit => (v1::Decision::Commit, None),
+            Reaction::Abort(cause) => (v1::Decision::Abort, Some(cause)),
+            Reaction::Fail(failure) => return Err(failure.into()),
+            Reaction::Foreign(code) => return Err(Status::new(code, "from a proxy")),
+            Reaction::Rubbish => return Ok(v1::CommitResponse::default()),
+            Reaction::Never => std::future::pending().await,
+        };
+        Ok(v1::CommitResponse {
+            txn: request.txn,
+            outcome: Some(v1::Outcome {
+                decision: decision as i32,
+                cause,
+            }),
+            results: vec![part_result()],
+        })
+    }
+
+    /// A failure is an answer; a foreign status ends the stream, as a proxy's would.
+    async fn answer(&self, commit: v1::NumberedCommit) -> Result<v1::CommitAnswers, Status> {
+        use v1::numbered_answer::Result as Answered;
+        assert!(commit.timeout_millis > 0, "every call has a deadline");
+        let result = match self.react(commit.request.unwrap()).await {
+            Ok(response) => Answered::Response(response),
+            Err(status) if status.metadata().is_empty() => return Err(status),
+            Err(status) => Answered::Refusal(Failure::from_status(&status).into()),
+        };
+        Ok(v1::CommitAnswers {
+            answers: vec![v1::NumberedAnswer {
+                number: commit.number,
+                result: Some(result),
+            }],
+            leader: String::new(),
+        })
+    }
+}
 
 #[tonic::async_trait]
 impl Transactions for Service {
@@ -96,28 +142,29 @@ impl Transactions for Service {
             request.metadata().contains_key("grpc-timeout"),
             "every call has a deadline"
         );
-        let request = request.into_inner();
-        let at = {
-            let mut asked = self.asked.lock().unwrap();
-            asked.push(request.clone());
-            asked.len() - 1
-        };
-        let (decision, cause) = match (self.script)(at, &request) {
-            Reaction::Commit => (v1::Decision::Commit, None),
-            Reaction::Abort(cause) => (v1::Decision::Abort, Some(cause)),
-            Reaction::Fail(failure) => return Err(failure.into()),
-            Reaction::Foreign(code) => return Err(Status::new(code, "from a proxy")),
-            Reaction::Rubbish => return Ok(Response::new(v1::CommitResponse::default())),
-            Reaction::Never => std::future::pending().await,
-        };
-        Ok(Response::new(v1::CommitResponse {
-            txn: request.txn,
-            outcome: Some(v1::Outcome {
-                decision: decision as i32,
-                cause,
-            }),
-            results: vec![part_result()],
-        }))
+        Ok(Response::new(self.react(request.into_inner()).await?))
+    }
+
+    type CommitManyStream = Stream<v1::CommitAnswers>;
+
+    async fn commit_many(
+        &self,
+        request: Request<Streaming<v1::CommitFrame>>,
+    ) -> Result<Response<Self::CommitManyStream>, Status> {
+        let (sender, answers) = mpsc::unbounded_channel();
+        let (service, mut frames) = (self.clone(), request.into_inner());
+        tokio::spawn(async move {
+            while let Ok(Some(frame)) = frames.message().await {
+                for commit in frame.commits {
+                    let (service, sender) = (service.clone(), sender.clone());
+                    // The test has ended where nobody listens.
+                    let answer = async move { sender.send(service.answer(commit).await) };
+                    tokio::spawn(answer);
+                }
+            }
+        });
+        let answers = UnboundedReceiverStream::new(answers);
+        Ok(Response::new(Box::pin(answers)))
     }
 
     async fn outcome(
@@ -163,9 +210,9 @@ impl Transactions for Service {
         Err(Status::aborted("not in the script"))
     }
 
-    type WatchStream = Events;
+    type WatchStream = Stream<v1::WatchEvent>;
 
-    /// One event for each stream, then the stream ends.
+    /// One event and a gap for each stream, then the stream ends.
     async fn watch(
         &self,
         _: Request<v1::WatchRequest>,
@@ -177,9 +224,14 @@ impl Transactions for Service {
                 cause: None,
             }),
             at_micros: 1,
-            missed: 0,
+            ..v1::WatchEvent::default()
         };
-        Ok(Response::new(Box::pin(tokio_stream::iter([Ok(event)]))))
+        let gap = v1::WatchEvent {
+            gap: true,
+            ..v1::WatchEvent::default()
+        };
+        let events = [Ok(event), Ok(gap)];
+        Ok(Response::new(Box::pin(tokio_stream::iter(events))))
     }
 }
 
