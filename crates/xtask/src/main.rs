@@ -3,6 +3,7 @@
 // A task talks to the person who started it.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod compare;
 mod deny;
 mod model;
 mod process;
@@ -23,6 +24,8 @@ enum Task {
     Deny,
     /// Check the core exhaustively within stated bounds, and that every broken rule is found.
     Model(model::Args),
+    /// Measure beside another system on this machine.
+    Compare(compare::Args),
     /// Everything that CI runs: format, clippy, tidy, deny, test.
     Ci,
 }
@@ -33,6 +36,7 @@ fn main() -> anyhow::Result<()> {
         Task::Tidy => tidy::run(),
         Task::Deny => deny::run(),
         Task::Model(args) => model::run(&args),
+        Task::Compare(args) => compare::run(&args),
         Task::Ci => {
             process::cargo(["fmt", "--all", "--check"])?;
             tidy::run()?;
