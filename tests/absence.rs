@@ -1,23 +1,15 @@
 //! Replicas that are away for a while: one for so long that the log it lacks is gone, and each in
 //! turn while transactions are under way.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-
-use anyhow::{Context as _, ensure};
-use tokio::task::JoinSet;
-use triumvir_client::{Client, Outcome, add, put};
+use anyhow::ensure;
+use triumvir_client::{Outcome, put};
 use triumvir_testkit::{Cluster, Who};
-use triumvir_tests::{Ending, PARTICIPANTS, Setup, System};
+use triumvir_tests::{Ending, Load, PARTICIPANTS, Setup, System};
 
 /// A snapshot is taken every so many entries.
 const SNAPSHOT_EVERY: u64 = 20;
 /// So many entries are kept behind a snapshot.
 const KEPT: u64 = 5;
-/// Clients that commit all the time during a rolling restart.
-const CLIENTS: u64 = 8;
-/// So many transactions are committed between two steps of it.
-const PROGRESS: u64 = 20;
 
 /// Proves: a follower whose next entry is in nobody's log any more gets a snapshot, and knows then
 /// what was decided while it was away, as it says when it is the only one left.
@@ -124,82 +116,8 @@ async fn rolling_restart_under_load_aborts_nothing() -> anyhow::Result<()> {
         system.cluster.wait_ready().await?;
     }
     load.wait_progress(&mut system).await?;
-    let committed = load.end().await?;
-    let mut sum = 0;
-    for client in 0..CLIENTS {
-        let key = format!("sold-{client}");
-        let value = system.value(PARTICIPANTS[1], &key).await?;
-        sum += value.and_then(|value| value.as_integer()).unwrap_or(0);
-    }
-    ensure!(
-        u64::try_from(sum)? == committed,
-        "{sum} applied, {committed} told"
-    );
+    load.end(&system).await?;
     let pending = system.begin();
     let pending = system.told_committed(pending).await?;
     system.aftermath(pending, Ending::Committed).await
-}
-
-/// Clients that commit one transaction after the other, each on keys of its own.
-struct Load {
-    clients: JoinSet<anyhow::Result<()>>,
-    committed: Arc<AtomicU64>,
-    over: Arc<AtomicBool>,
-}
-
-impl Load {
-    fn start(client: &Client) -> Self {
-        let (committed, over) = (Arc::<AtomicU64>::default(), Arc::<AtomicBool>::default());
-        let mut clients = JoinSet::new();
-        for number in 0..CLIENTS {
-            let (client, committed, over) = (client.clone(), committed.clone(), over.clone());
-            clients.spawn(async move {
-                let mut count = 0;
-                while !over.load(Ordering::Relaxed) {
-                    count += 1;
-                    let order = client
-                        .transaction()
-                        .at(
-                            PARTICIPANTS[0],
-                            put(format!("order-{number}-{count}"), "one book"),
-                        )
-                        .at(PARTICIPANTS[1], add(format!("sold-{number}"), 1));
-                    order
-                        .commit()
-                        .await
-                        .with_context(|| format!("order {count} of {number}"))?;
-                    committed.fetch_add(1, Ordering::Relaxed);
-                }
-                Ok(())
-            });
-        }
-        Self {
-            clients,
-            committed,
-            over,
-        }
-    }
-
-    /// Waits until some more transactions are committed.
-    async fn wait_progress(&self, system: &mut System) -> anyhow::Result<()> {
-        let target = self.committed.load(Ordering::Relaxed) + PROGRESS;
-        let probe = async |_: &mut Cluster| match self.committed.load(Ordering::Relaxed) {
-            count if count >= target => Ok(()),
-            count => Err(format!("{count} of {target}")),
-        };
-        Ok(system
-            .cluster
-            .wait_until("transactions to be committed", probe)
-            .await?)
-    }
-
-    /// Ends the load, and says how many transactions were committed. Every answer must have been
-    /// that.
-    async fn end(mut self) -> anyhow::Result<u64> {
-        self.over.store(true, Ordering::Relaxed);
-        while let Some(ended) = self.clients.join_next().await {
-            ended??;
-        }
-        Ok(self.committed.load(Ordering::Relaxed))
-    }
 }

@@ -6,7 +6,7 @@ use triumvir_client::{CommitError, Committed, Mode, Outcome, TxnId, Value, draw_
 use triumvir_testkit::{Cluster, Seat, Who};
 
 use crate::order::{BOOK, order};
-use crate::{PARTICIPANTS, Pending, System, replicas};
+use crate::{PARTICIPANTS, Pending, System};
 
 /// How the protocol ends a transaction that was disturbed at a given step.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -46,8 +46,8 @@ impl System {
             applied == (ending == Ending::Committed),
             "applied: {applied}, and {ending:?} is what must be"
         );
-        for replica in replicas() {
-            self.check_replica(&replica, txn, ending).await?;
+        for replica in self.cluster.replicas() {
+            self.check_replica(replica.who(), txn, ending).await?;
         }
         self.wait_settled().await?;
         let repeated = order(&self.client, txn, mode).commit().await;
@@ -57,6 +57,14 @@ impl System {
             "asked again, the client was told {repeated:?}"
         );
         self.check_next(txn, mode, ending).await
+    }
+
+    /// Commits the first order, and checks that all is as after any other. For tests of what must not
+    /// have happened before.
+    pub async fn commits(mut self) -> anyhow::Result<()> {
+        let pending = self.begin();
+        let pending = self.told_committed(pending).await?;
+        self.aftermath(pending, Ending::Committed).await
     }
 
     /// One replica's word on the outcome.

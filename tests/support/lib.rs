@@ -6,15 +6,22 @@
 //! are for conditions, under one deadline that only ends a broken run.
 
 mod aftermath;
+mod load;
+mod members;
 mod order;
+mod refusal;
 mod setup;
+mod shell;
 mod system;
 
 use std::time::Duration;
 
 pub use aftermath::Ending;
+pub use load::Load;
 pub use order::{Buyer, Pending};
+pub use refusal::refused;
 pub use setup::Setup;
+pub use shell::{Ran, Told, run};
 pub use system::System;
 use triumvir_testkit::Who;
 

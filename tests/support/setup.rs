@@ -1,10 +1,8 @@
 //! What the processes of a test are told when they start. Nothing is started here.
 
-use std::path::PathBuf;
+use triumvir_testkit::{ClusterConfig, Limits, Who};
 
-use triumvir_testkit::{ClusterConfig, Who};
-
-use crate::{DEADLINE, FIRST, PARTICIPANTS};
+use crate::{DEADLINE, FIRST, PARTICIPANTS, shell};
 
 /// So long that no timer of this kind ends anything in a test.
 const NEVER: &str = "1h";
@@ -23,9 +21,7 @@ impl Setup {
     /// `TRIUMVIR_BIN` is not set, which names the binary under test: `cargo xtask test` sets it.
     #[must_use]
     pub fn new() -> Self {
-        let binary = std::env::var_os("TRIUMVIR_BIN")
-            .expect("TRIUMVIR_BIN names no binary: run these tests with `cargo xtask test`");
-        let mut config = ClusterConfig::new(PathBuf::from(binary)).with_participants(PARTICIPANTS);
+        let mut config = ClusterConfig::new(shell::binary()).with_participants(PARTICIPANTS);
         config.deadline = DEADLINE;
         Self { config }
     }
@@ -59,6 +55,13 @@ impl Setup {
     #[must_use]
     pub fn failpoints(mut self, who: Who, points: &str) -> Self {
         self.config.failpoints.insert(who, points.to_owned());
+        self
+    }
+
+    /// With limits of the system for one process, until it is started anew.
+    #[must_use]
+    pub fn limits(mut self, who: Who, limits: Limits) -> Self {
+        self.config.limits.insert(who, limits);
         self
     }
 

@@ -11,7 +11,7 @@ use triumvir_protocol::DiskId;
 use triumvir_replication::{InitializeError, Member, Replica};
 use triumvir_storage::{Database, Identity, Owner};
 use triumvir_wire::v1::cluster_client::ClusterClient;
-use triumvir_wire::{ids, v1};
+use triumvir_wire::{Code, Failure, ids, v1};
 
 use crate::shared::Shared;
 use crate::{Config, NodeError};
@@ -63,12 +63,68 @@ pub(crate) async fn admission(shared: &Shared) -> Result<Admission, NodeError> {
     }
 }
 
+/// Has the cluster take a new member in: from now on its id belongs to this folder.
+///
+/// # Errors
+///
+/// [`NodeError::NotTakenIn`]: asking again can only give the same answer.
+pub(crate) async fn join(shared: &Shared) -> Result<(), NodeError> {
+    let mut said: Option<Instant> = None;
+    let others = || {
+        let members = shared.config.initial_cluster.members().iter();
+        members.filter(|(node, _)| **node != shared.config.node)
+    };
+    loop {
+        for (_, address) in others() {
+            let failure = match ask_to_join(shared, address).await {
+                Ok(()) => return Ok(()),
+                Err(failure) => failure,
+            };
+            if !failure.is_retryable() {
+                let witness = address.clone();
+                return Err(NodeError::NotTakenIn { witness, failure });
+            }
+            if said.is_none_or(|at| at.elapsed() >= SAY_EVERY) {
+                said = Some(Instant::now());
+                tracing::info!(address, %failure, "waiting to be taken in");
+            }
+        }
+        sleep(ASK_EVERY).await;
+    }
+}
+
+async fn ask_to_join(shared: &Shared, address: &str) -> Result<(), Failure> {
+    let unreachable = |error: &dyn std::fmt::Display| {
+        Failure::new(Code::Unreachable, format!("{address}: {error}"))
+    };
+    let channel = shared.channels.to(address);
+    let channel = channel.map_err(|error| unreachable(&error))?;
+    let mut request = Request::new(v1::JoinRequest {
+        cluster: shared.config.cluster.clone(),
+        replica: shared.config.node,
+        disk: ids::disk_bytes(shared.disk),
+    });
+    request.set_timeout(ANSWER_TIME);
+    let mut client = ClusterClient::new(channel);
+    match timeout(ANSWER_TIME, client.join(request)).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(status)) => Err(Failure::from_status(&status)),
+        Err(_) => Err(unreachable(&"no answer in time")),
+    }
+}
+
+/// Ids for a person.
+fn list<'a>(nodes: impl IntoIterator<Item = &'a u64>) -> String {
+    let nodes: Vec<_> = nodes.into_iter().map(ToString::to_string).collect();
+    nodes.join(", ")
+}
+
 /// Forms the cluster. Another start of this replica may have done so already.
 pub(crate) async fn found(
     replica: &Replica,
     members: BTreeMap<u64, Member>,
 ) -> Result<(), NodeError> {
-    tracing::info!(members = ?members.keys().collect::<Vec<_>>(), "forming the cluster");
+    tracing::info!(members = list(members.keys()), "forming the cluster");
     match replica.initialize(members).await {
         Ok(()) | Err(InitializeError::NotPristine) => Ok(()),
         Err(error) => Err(error.into()),
@@ -131,11 +187,15 @@ fn judge(config: &Config, own: DiskId, answers: &Answers) -> Result<Verdict, Nod
     Ok(if member {
         Verdict::Admitted(Admission::Member)
     } else if let Some(node) = stranger {
-        let why = format!("node {node} belongs to a cluster that does not know this replica yet");
+        let why = format!(
+            "node {node} belongs to a cluster that does not know this folder; a replica \
+             that was added to it is started with --join"
+        );
         Verdict::Wait(why)
     } else if !missing.is_empty() {
         Verdict::Wait(format!(
-            "no answer from {missing:?}; all members must answer once"
+            "no answer from {}; all members must answer once",
+            list(&missing)
         ))
     } else if config.initial_cluster.members().keys().next() == Some(&config.node) {
         Verdict::Admitted(Admission::Founder(founders(config, disks)))
@@ -166,6 +226,9 @@ fn hear(
             found,
             wanted,
         });
+    }
+    if answer.removed {
+        return Err(NodeError::Removed { node: config.node });
     }
     let disk = ids::disk("disk", &answer.disk);
     let known = ids::optional_disk("known_disk", &answer.known_disk);
@@ -236,6 +299,7 @@ mod tests {
             initialized,
             known_disk: known.map(ids::disk_bytes).unwrap_or_default(),
             clock_millis: 0,
+            removed: false,
         })
     }
 

@@ -30,6 +30,9 @@ pub struct Config {
     /// The members that the cluster is formed of: `1=host:port,2=host:port,...`. The same line for
     /// every one of them, on every start.
     pub initial_cluster: InitialCluster,
+    /// The replica was added to a cluster that runs: it joins that on its first start, and never
+    /// forms one. On later starts it says nothing new.
+    pub join: bool,
     /// How long participants may take to vote before the transaction is aborted.
     #[serde(with = "humantime_serde")]
     pub vote_timeout: Duration,
@@ -51,7 +54,7 @@ pub struct Config {
     /// Transactions that are not decided, at most; further ones are refused before anything is
     /// done.
     pub inflight_max: usize,
-    /// Records that have not ended, at most.
+    /// Records that have not ended, at most. One participant may leave half of them unconfirmed.
     pub open_max: usize,
     /// Participants of one transaction, at most 64.
     pub participants_max: usize,
@@ -117,6 +120,7 @@ impl Default for Config {
             http_listen: (Ipv4Addr::LOCALHOST, 7501).into(),
             advertise: None,
             initial_cluster: InitialCluster::default(),
+            join: false,
             vote_timeout: Duration::from_secs(5),
             resend: Duration::from_millis(500),
             resend_max: Duration::from_secs(5),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use triumvir_replication::TransferError;
 
 use crate::owner::Input;
@@ -26,10 +26,16 @@ pub(crate) async fn drain(shared: &Arc<Shared>) {
     let most = config
         .drain_timeout
         .min(config.vote_timeout.saturating_add(AFTER_VOTES));
-    if timeout(most, idle).await.is_err() {
+    let until = Instant::now() + most;
+    if timeout_at(until, idle).await.is_err() {
         tracing::warn!("transactions are still under way: the next leader goes on with them");
     }
     hand_on(shared).await;
+    // Calls that another leader is to answer go through this replica to their end.
+    shared.calls.close();
+    if timeout_at(until, shared.calls.wait()).await.is_err() {
+        tracing::warn!("calls are still open: their callers ask another replica");
+    }
     let _ = shared.inbox.send(Input::EndSessions).await;
 }
 

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 
 use triumvir_protocol::DiskId;
 use triumvir_replication::{InitializeError, StartError, Stopped};
-use triumvir_storage::{IdentityError, OpenError, StorageError, WriteError};
+use triumvir_storage::{Fault, IdentityError, OpenError, StorageError, WriteError};
+use triumvir_wire::{Code, Failure};
 
 /// A replica could not be started, or had to stop. Each variant is a different thing to do for an
 /// operator.
@@ -51,6 +52,20 @@ pub enum NodeError {
         found: String,
         /// This one's.
         wanted: String,
+    },
+    /// The cluster refuses to take this replica in.
+    #[error("the replica at {witness} refuses to take this one in: {failure}")]
+    NotTakenIn {
+        /// The address of the replica that answered.
+        witness: String,
+        /// What it said.
+        failure: Failure,
+    },
+    /// This replica was removed from the cluster. It takes no part any more.
+    #[error("this replica, {node}, was removed from the cluster")]
+    Removed {
+        /// Its id.
+        node: u64,
     },
     /// A socket cannot be bound.
     #[error("cannot listen on {address}")]
@@ -99,4 +114,24 @@ pub enum NodeError {
         /// Why.
         reason: String,
     },
+}
+
+impl NodeError {
+    /// The stable code of what is wrong, if it has one.
+    #[must_use]
+    pub fn code(&self) -> Option<Code> {
+        match self {
+            Self::OtherCluster { .. } | Self::Identity(IdentityError::OtherCluster { .. }) => {
+                Some(Code::WrongCluster)
+            }
+            Self::NotTakenIn { failure, .. } => Some(failure.code),
+            Self::Removed { .. } => Some(Code::ReplicaRemoved),
+            Self::WipedDisk { .. } => Some(Code::ReplicaOtherDisk),
+            Self::State { .. } => Some(Code::DataDamaged),
+            error => Fault::of(error).map(|fault| match fault {
+                Fault::Failed => Code::DiskFailed,
+                Fault::Damaged => Code::DataDamaged,
+            }),
+        }
+    }
 }

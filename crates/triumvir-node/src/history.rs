@@ -67,7 +67,7 @@ pub(crate) struct Entry {
     pub(crate) begun: Option<Instant>,
     pub(crate) prepared: Option<Instant>,
     pub(crate) recorded: Option<Instant>,
-    /// What the log lines about it are inside of. Disabled unless debug is logged.
+    /// What the log lines about it are inside of.
     pub(crate) span: Option<Span>,
 }
 

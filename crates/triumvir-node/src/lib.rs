@@ -19,6 +19,7 @@ mod horizon;
 mod http;
 mod initial;
 mod owner;
+mod removal;
 mod run;
 mod service;
 mod shared;

@@ -10,6 +10,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use triumvir_replication::{MachineEvent, Replica, ReplicationService, is_pristine};
@@ -26,7 +27,9 @@ use crate::owner::{self, Input, Owner};
 use crate::service::{ClusterService, Late, ParticipantsService, TransactionsService};
 use crate::shared::Shared;
 use crate::view::View;
-use crate::{Config, Listeners, NodeError, Shutdown, bootstrap, drain, horizon, http, telemetry};
+use crate::{
+    Config, Listeners, NodeError, Shutdown, bootstrap, drain, horizon, http, removal, telemetry,
+};
 
 /// Messages that may wait for the owner; senders wait when it is full.
 const INBOX_MAX: usize = 8192;
@@ -137,6 +140,7 @@ impl Node {
         let owner = Owner::new(config.clone(), channels, shutdown.clone());
         let shared = Arc::new(Shared {
             channels: Channels::new(config.raft.connect_timeout),
+            calls: TaskTracker::new(),
             config,
             disk,
             had_state,
@@ -203,8 +207,10 @@ impl Node {
             }
         };
         tokio::select! {
-            () = orderly => Ok(()),
+            // It is told first, and the others then end for it: the reason is the disk.
+            biased;
             Ok(error) = write_failed => Err(error.into()),
+            () = orderly => Ok(()),
             ended = ended(&mut self.servers) => ended,
             ended = &mut self.owner => match ended {
                 Ok(Ok(())) => Err(task("owner", "replication let go of it")),
@@ -212,6 +218,7 @@ impl Node {
                 Err(error) => Err(task("owner", &error.to_string())),
             },
             error = stopped(&self.shared) => Err(error),
+            error = removal::removed(&self.shared) => Err(error),
         }
     }
 
@@ -245,6 +252,10 @@ async fn start(
 ) -> Result<(), NodeError> {
     let admission = match shared.had_state {
         true => Admission::Member,
+        false if shared.config.join => {
+            bootstrap::join(&shared).await?;
+            Admission::Member
+        }
         false => bootstrap::admission(&shared).await?,
     };
     let config = shared.config.replication(shared.disk.0);

@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio_util::task::TaskTracker;
 use triumvir_protocol::DiskId;
 use triumvir_replication::Replica;
 
@@ -23,6 +24,8 @@ pub(crate) struct Shared {
     pub(crate) view: watch::Receiver<View>,
     pub(crate) learnt: broadcast::Sender<Learnt>,
     pub(crate) channels: Channels,
+    /// Calls that are for the leader to answer: a token of each is held until it is answered.
+    pub(crate) calls: TaskTracker,
     pub(crate) shutdown: Shutdown,
     pub(crate) replica: OnceLock<Replica>,
 }

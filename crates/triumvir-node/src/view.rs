@@ -20,7 +20,7 @@ pub(crate) struct View {
     pub(crate) idle: bool,
 }
 
-/// The registered participants, as of some point of the log.
+/// The registered participants and the members, as of some point of the log.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Directory {
     /// Grows with every change.
@@ -32,7 +32,11 @@ pub(crate) struct Directory {
 }
 
 impl Directory {
-    pub(crate) fn of(coordinator: &Coordinator, version: u64) -> Self {
+    pub(crate) fn of(
+        coordinator: &Coordinator,
+        version: u64,
+        replicas: Option<v1::ReplicaDirectory>,
+    ) -> Self {
         let participants = coordinator.participants();
         let entry =
             |(id, known): (&ParticipantId, &triumvir_protocol::Registration)| v1::DirectoryEntry {
@@ -41,10 +45,12 @@ impl Directory {
                 address: known.address.to_string(),
                 incarnation: known.incarnation.0,
             };
-        let current = || participants.iter().filter(|(_, known)| !known.replaced);
+        let current = participants.iter().filter(|(_, known)| known.is_current());
         Self {
             version,
-            ids: current()
+            // Of those with one name, the last one to have it stays.
+            ids: participants
+                .iter()
                 .map(|(id, known)| (known.name.clone(), *id))
                 .collect(),
             names: participants
@@ -52,12 +58,14 @@ impl Directory {
                 .map(|(id, known)| (*id, known.name.clone()))
                 .collect(),
             wire: v1::Directory {
-                entries: current().map(entry).collect(),
+                entries: current.map(entry).collect(),
+                replicas,
             },
         }
     }
 
-    /// The participant that has `name` now.
+    /// The participant that has `name` now, or had it last and is removed. A transaction that names
+    /// one of these is found again if it has a record, and else aborted for it.
     pub(crate) fn id(&self, name: &str) -> Option<ParticipantId> {
         self.ids.get(name).copied()
     }

@@ -99,6 +99,7 @@ mod tests {
             };
             directory.refresh(v1::Directory {
                 entries: vec![entry],
+                replicas: None,
             });
             assert_eq!(directory.address(peer).as_deref(), Some(expected));
         }

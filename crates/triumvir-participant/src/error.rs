@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use triumvir_protocol::ParticipantId;
-use triumvir_storage::{IdentityError, OpenError, StorageError, WriteError};
-use triumvir_wire::Failure;
+use triumvir_storage::{Fault, IdentityError, OpenError, StorageError, WriteError};
+use triumvir_wire::{Code, Failure};
 
 use crate::{ConfigError, ResourceError};
 
@@ -83,4 +83,36 @@ pub enum RunError {
     /// A broken expectation inside the process, or in the resource.
     #[error("the participant's task has panicked: {0}")]
     Panicked(String),
+}
+
+impl StartError {
+    /// The stable code of what is wrong, if it has one.
+    #[must_use]
+    pub fn code(&self) -> Option<Code> {
+        match self {
+            Self::Identity {
+                source: IdentityError::OtherCluster { .. },
+                ..
+            } => Some(Code::WrongCluster),
+            error => disk_code(error),
+        }
+    }
+}
+
+impl RunError {
+    /// The stable code of what is wrong, if it has one.
+    #[must_use]
+    pub fn code(&self) -> Option<Code> {
+        match self {
+            Self::Superseded(failure) | Self::Refused(failure) => Some(failure.code),
+            error => disk_code(error),
+        }
+    }
+}
+
+fn disk_code(error: &(dyn std::error::Error + 'static)) -> Option<Code> {
+    Fault::of(error).map(|fault| match fault {
+        Fault::Failed => Code::DiskFailed,
+        Fault::Damaged => Code::DataDamaged,
+    })
 }

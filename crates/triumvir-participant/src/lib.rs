@@ -40,6 +40,7 @@ mod member;
 mod outbox;
 mod peers;
 mod register;
+mod replicas;
 mod resource;
 mod runtime;
 mod server;

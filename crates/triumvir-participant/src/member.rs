@@ -12,6 +12,7 @@ use triumvir_protocol::{
 use crate::Config;
 use crate::directory::Directory;
 use crate::outbox::Outbox;
+use crate::replicas::Replicas;
 
 /// What the owner of the branches takes in.
 #[derive(Debug)]
@@ -44,6 +45,7 @@ pub(crate) struct Member {
     /// Where peers and clients reach this process.
     pub(crate) advertise: String,
     pub(crate) directory: Arc<Directory>,
+    pub(crate) replicas: Replicas,
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) inbox: mpsc::Sender<Input>,
 }

@@ -57,7 +57,10 @@ pub(crate) async fn register(
     {
         return Err(RunError::OtherId { stored, given: id });
     }
-    if let Some(directory) = response.directory {
+    if let Some(mut directory) = response.directory {
+        if let Some(replicas) = directory.replicas.take() {
+            member.replicas.refresh(replicas);
+        }
         member.directory.refresh(directory);
     }
     force(writer, move |write| {
@@ -77,8 +80,8 @@ async fn ask_all(
     let mut pauses = dial::pauses(network.reconnect_min, network.reconnect_max);
     loop {
         let mut last = None;
-        for address in &member.config.coordinators {
-            match ask(member, address, request.clone()).await {
+        for address in member.replicas.wanted() {
+            match ask(member, &address, request.clone()).await {
                 Ok(response) => return Ok(response),
                 Err(failure) if is_final(failure.code) => return Err(RunError::Refused(failure)),
                 Err(failure) => last = Some((address, failure)),
@@ -118,6 +121,7 @@ fn is_final(code: Code) -> bool {
             | Code::OtherDisk
             | Code::OldCopy
             | Code::DiskReplaced
+            | Code::ParticipantRemoved
             | Code::Malformed
     )
 }

@@ -26,6 +26,7 @@ use crate::member::{Input, Member};
 use crate::outbox::Outbox;
 use crate::peers::{self, Hub, PeerCommand, PeerService};
 use crate::register::{Registration, register};
+use crate::replicas::Replicas;
 use crate::resource::Resource;
 use crate::{server, session};
 
@@ -132,6 +133,11 @@ impl<R: Resource> Builder<R> {
             disk: folder.disk,
             advertise,
             directory: Arc::new(directory),
+            replicas: Replicas::new(
+                config.coordinators.clone(),
+                folder.journal.coordinators.clone(),
+                writer.clone(),
+            ),
             outbox: Arc::new(Outbox::new(hub.clone())),
             inbox: sender,
             config,
@@ -193,14 +199,13 @@ impl<R: Resource> Runtime<R> {
         });
         let mut running = Running::default();
         let ended = tokio::select! {
-            () = shutdown => Ok(()),
+            // It is told first, and the others then end for it: the reason is the disk.
+            biased;
             Ok(error) = failed => Err(error.into()),
+            () = shutdown => Ok(()),
             error = self.take_part(&mut running) => Err(error),
         };
-        match &ended {
-            Ok(()) => tracing::info!("stopping"),
-            Err(error) => tracing::error!(error = error as &dyn std::error::Error, "stopping"),
-        }
+        tracing::info!("stopping");
         running.end().await;
         if let Err(error) = tokio::task::spawn_blocking(move || writer.shutdown()).await {
             tracing::error!(%error, "the journal could not be closed");

@@ -1,11 +1,13 @@
 //! The sessions with the coordinators: one stream to every replica, opened again whenever it is lost.
 //! What is said in them is decided by the owner of the branches.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::Streaming;
 use triumvir_protocol::{Epoch, ReplicaId};
 use triumvir_wire::limits::{FRAME_BYTES_MAX, SESSION_VERSION};
@@ -18,34 +20,60 @@ use crate::outbox::Left;
 use crate::register::Registration;
 use crate::{dial, frames};
 
-/// Keeps a session with every replica; returns only when this process must stop.
+/// Keeps a session with every replica that the operator or the cluster names; returns only when this
+/// process must stop.
 pub(crate) async fn keep_all(member: Arc<Member>, registration: Registration) -> RunError {
     let mut sessions = JoinSet::new();
-    for address in member.config.coordinators.clone() {
-        sessions.spawn(keep(member.clone(), registration, address));
-    }
-    match sessions.join_next().await {
-        Some(Ok(error)) => error,
-        Some(Err(error)) => RunError::Panicked(error.to_string()),
-        None => std::future::pending().await,
+    let mut kept: BTreeMap<String, DropGuard> = BTreeMap::new();
+    let mut changes = member.replicas.changes();
+    loop {
+        changes.borrow_and_update();
+        let wanted = member.replicas.wanted();
+        // What is dropped here ends its session.
+        kept.retain(|address, _| wanted.contains(address));
+        for address in wanted {
+            kept.entry(address).or_insert_with_key(|address| {
+                let left = CancellationToken::new();
+                let (member, address) = (member.clone(), address.clone());
+                sessions.spawn(keep(member, registration, address, left.clone()));
+                left.drop_guard()
+            });
+        }
+        tokio::select! {
+            Some(ended) = sessions.join_next() => match ended {
+                Ok(Some(error)) => return error,
+                Ok(None) => {}
+                Err(error) => return RunError::Panicked(error.to_string()),
+            },
+            _ = changes.changed() => {}
+        }
     }
 }
 
-async fn keep(member: Arc<Member>, registration: Registration, address: String) -> RunError {
+/// Keeps the session with the replica at `address` until it is `left`: then there is no error.
+async fn keep(
+    member: Arc<Member>,
+    registration: Registration,
+    address: String,
+    left: CancellationToken,
+) -> Option<RunError> {
     let network = &member.config.network;
     let fresh = || dial::pauses(network.reconnect_min, network.reconnect_max);
     let mut pauses = fresh();
     let mut reported = false;
     loop {
         let mut was_up = false;
-        let end = run(&member, registration, &address, &mut was_up).await;
+        let end = run(&member, registration, &address, &left, &mut was_up).await;
+        if left.is_cancelled() {
+            tracing::info!(coordinator = address, "no session is kept with it any more");
+            return None;
+        }
         match &end {
             End::Refused(failure) if failure.code == Code::Superseded => {
-                tracing::error!(coordinator = address, %failure, "superseded");
-                return RunError::Superseded(failure.clone());
+                return Some(RunError::Superseded(failure.clone()));
             }
             End::Refused(failure) if end.is_final() => {
-                return RunError::Refused(failure.clone());
+                return Some(RunError::Refused(failure.clone()));
             }
             end if was_up => tracing::warn!(coordinator = address, %end, "session down"),
             end if !reported => tracing::warn!(coordinator = address, %end, "no session yet"),
@@ -56,7 +84,8 @@ async fn keep(member: Arc<Member>, registration: Registration, address: String) 
         if was_up && !matches!(end, End::Replaced) {
             pauses = fresh();
         }
-        tokio::time::sleep(pauses.next().unwrap_or(network.reconnect_max)).await;
+        let pause = tokio::time::sleep(pauses.next().unwrap_or(network.reconnect_max));
+        left.run_until_cancelled(pause).await;
     }
 }
 
@@ -73,6 +102,8 @@ enum End {
     Closed,
     #[error("the replica said no hello that is understood here")]
     Hello,
+    #[error("it is no member any more, or is reached elsewhere")]
+    Left,
     #[error("it was dropped here")]
     Dropped,
     #[error("a session with the same replica was opened at another address")]
@@ -102,7 +133,8 @@ impl End {
                 code: Code::Superseded
                     | Code::WrongCluster
                     | Code::UnsupportedVersion
-                    | Code::DiskReplaced,
+                    | Code::DiskReplaced
+                    | Code::ParticipantRemoved,
                 ..
             })
         )
@@ -110,17 +142,28 @@ impl End {
 }
 
 /// One session, from its connection to its end.
-async fn run(member: &Member, registration: Registration, address: &str, was_up: &mut bool) -> End {
+async fn run(
+    member: &Member,
+    registration: Registration,
+    address: &str,
+    left: &CancellationToken,
+    was_up: &mut bool,
+) -> End {
     let (queue, outgoing) = mpsc::channel(member.config.limits.session_queue_max);
+    if left.is_cancelled() {
+        return End::Left;
+    }
     let (replica, first, mut incoming) = match open(member, registration, address, outgoing).await {
         Ok(opened) => opened,
         Err(end) => return end,
     };
     let ended = member.outbox.open(replica, queue);
     *was_up = true;
+    member.replicas.found(address, replica);
     tracing::info!(coordinator = address, %replica, "session up");
     let end = tokio::select! {
         () = ended.cancelled() => End::Dropped,
+        () = left.cancelled() => End::Left,
         end = receive(member, replica, address, first, &mut incoming) => end,
     };
     match member.outbox.close(replica, &ended) {
@@ -204,7 +247,10 @@ async fn take(
     address: &str,
     frame: v1::CoordinatorFrame,
 ) -> Result<(), End> {
-    if let Some(directory) = frame.directory {
+    if let Some(mut directory) = frame.directory {
+        if let Some(replicas) = directory.replicas.take() {
+            member.replicas.refresh(replicas);
+        }
         member.directory.refresh(directory);
     }
     let horizon = match ids::horizon("horizon", &frame.horizon) {

@@ -1,12 +1,15 @@
 //! The replicated state: one acceptor per transaction, the horizon, the epoch and the registry.
 
+mod registry;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::record::Register;
+pub use registry::{Registration, RegistrationRefused};
+
 use crate::{
-    AbortReason, Accepted, Ballot, Digest, DiskId, Epoch, Horizon, Incarnation, Outcome,
-    ParticipantId, Record, ReplicaId, Rules, Terms, TxnId, Value,
+    AbortReason, Accepted, Ballot, Digest, Epoch, Horizon, Incarnation, Outcome, ParticipantId,
+    Record, ReplicaId, Rules, Terms, TxnId, Value,
 };
 
 /// The state that every replica derives from the log, and nothing else.
@@ -69,52 +72,6 @@ pub enum Standing<'a> {
     Ended(&'a Ended),
 }
 
-/// A registered participant.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Registration {
-    /// Its stable name.
-    pub name: Arc<str>,
-    /// Its data folder.
-    pub disk: DiskId,
-    /// How often it has started.
-    pub incarnation: Incarnation,
-    /// The last start's mark.
-    pub nonce: u128,
-    /// Where peers reach it.
-    pub address: Arc<str>,
-    /// Its disk was declared lost, and its name went to a new id.
-    pub replaced: bool,
-}
-
-/// Why a participant was not registered. Nothing was changed.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, thiserror::Error)]
-pub enum RegistrationRefused {
-    /// The name belongs to another data folder.
-    #[error("the name belongs to {id} with the data folder {disk}")]
-    OtherDisk {
-        /// The id that has the name.
-        id: ParticipantId,
-        /// Its data folder.
-        disk: DiskId,
-    },
-    /// The data folder is older than what the cluster has seen of it.
-    #[error("the data folder says {stored}, the cluster has seen {known}: it is an old copy")]
-    OldCopy {
-        /// What the cluster knows.
-        known: Incarnation,
-        /// What the folder says.
-        stored: Incarnation,
-    },
-    /// The data folder was declared lost.
-    #[error("the data folder {disk} was declared lost; its name belongs to {id}")]
-    Replaced {
-        /// The id that has the name now.
-        id: ParticipantId,
-        /// The folder that was declared lost.
-        disk: DiskId,
-    },
-}
-
 /// What a record did, for the leader and for whoever waits.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Effect {
@@ -138,6 +95,8 @@ pub enum Effect {
         /// Its id and incarnation.
         result: Result<(ParticipantId, Incarnation), RegistrationRefused>,
     },
+    /// A participant is removed for good, from this record on.
+    Removed(ParticipantId),
     /// The record's condition did not hold, and nobody waits for it.
     Nothing,
 }
@@ -184,6 +143,7 @@ impl Coordinator {
                     result: self.apply_register(register),
                 }
             }
+            Record::Remove { participant } => self.apply_remove(participant),
         }
     }
 
@@ -267,70 +227,6 @@ impl Coordinator {
         Effect::Horizon(horizon)
     }
 
-    fn apply_register(
-        &mut self,
-        register: Register,
-    ) -> Result<(ParticipantId, Incarnation), RegistrationRefused> {
-        let Register {
-            name,
-            disk,
-            previous,
-            nonce,
-            address,
-            replace,
-        } = register;
-        let known = self.names.get(&name).copied();
-        if let Some(id) = known
-            && self.registry[&id].disk == disk
-        {
-            let known = self
-                .registry
-                .get_mut(&id)
-                .expect("every name has its entry");
-            if known.nonce == nonce {
-                return Ok((id, known.incarnation));
-            }
-            if known.incarnation != previous {
-                let known = known.incarnation;
-                return Err(RegistrationRefused::OldCopy {
-                    known,
-                    stored: previous,
-                });
-            }
-            known.incarnation.0 += 1;
-            known.nonce = nonce;
-            known.address = address;
-            return Ok((id, known.incarnation));
-        }
-        let owner = |id| RegistrationRefused::Replaced { id, disk };
-        if let Some((id, _)) = self.registry.iter().find(|(_, old)| old.disk == disk) {
-            return Err(owner(known.unwrap_or(*id)));
-        }
-        if let Some(id) = known {
-            let old = self
-                .registry
-                .get_mut(&id)
-                .expect("every name has its entry");
-            if !replace {
-                return Err(RegistrationRefused::OtherDisk { id, disk: old.disk });
-            }
-            old.replaced = true;
-        }
-        let id = ParticipantId(self.registry.last_key_value().map_or(1, |(id, _)| id.0 + 1));
-        let incarnation = Incarnation(1);
-        self.names.insert(name.clone(), id);
-        let new = Registration {
-            name,
-            disk,
-            incarnation,
-            nonce,
-            address,
-            replaced: false,
-        };
-        self.registry.insert(id, new);
-        Ok((id, incarnation))
-    }
-
     /// What the log says of `txn`.
     pub fn standing(&self, txn: TxnId) -> Standing<'_> {
         if let Some(open) = self.open.get(&txn) {
@@ -390,7 +286,7 @@ impl Coordinator {
     ) -> Self {
         let names = registry
             .iter()
-            .filter(|(_, entry)| !entry.replaced)
+            .filter(|(_, entry)| entry.is_current())
             .map(|(id, entry)| (entry.name.clone(), *id))
             .collect();
         let (epoch, leader) = activation;

@@ -58,6 +58,11 @@ pub enum Record {
     },
     /// A participant's process has started.
     Register(Register),
+    /// An operator has decided that the participant never comes back.
+    Remove {
+        /// Which one. Not 0.
+        participant: ParticipantId,
+    },
 }
 
 /// A participant's registration.
@@ -91,6 +96,8 @@ pub enum AbortReason {
     Reported(ParticipantId),
     /// Its participants' refusals or fences were resolved to abort.
     Fenced,
+    /// This participant was removed before all had voted.
+    Removed(ParticipantId),
 }
 
 /// Why a record must not be proposed nor applied.
@@ -108,6 +115,9 @@ pub enum RecordError {
     /// An empty or overlong participant name or address.
     #[error("the participant's name or address is empty or over {0} bytes")]
     Name(usize),
+    /// Id 0, which is no participant's.
+    #[error("the participant has no id")]
+    Participant,
 }
 
 impl Record {
@@ -139,6 +149,7 @@ impl Record {
                     Err(RecordError::Name(Self::NAME_MAX))
                 }
             }
+            Self::Remove { participant } if participant.0 == 0 => Err(RecordError::Participant),
             _ => Ok(()),
         }
     }

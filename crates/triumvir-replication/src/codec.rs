@@ -178,23 +178,28 @@ pub(crate) fn disk_from(disk: &[u8]) -> Result<u128, DecodeError> {
     Ok(u128::from_be_bytes(disk))
 }
 
-pub(crate) fn snapshot_meta(meta: &SnapshotMeta) -> v1::RaftSnapshotMeta {
+pub(crate) fn snapshot_meta(meta: &SnapshotMeta, used: &BTreeSet<u64>) -> v1::RaftSnapshotMeta {
     v1::RaftSnapshotMeta {
         last: meta.last_log_id.as_ref().map(log_id),
         membership_id: meta.last_membership.log_id().as_ref().map(log_id),
         membership: Some(membership(meta.last_membership.membership())),
+        used_nodes: used.iter().copied().collect(),
     }
 }
 
-pub(crate) fn snapshot_meta_from(meta: v1::RaftSnapshotMeta) -> Result<SnapshotMeta, DecodeError> {
+pub(crate) fn snapshot_meta_from(
+    meta: v1::RaftSnapshotMeta,
+) -> Result<(SnapshotMeta, BTreeSet<u64>), DecodeError> {
     let members = meta.membership.ok_or(DecodeError::Missing("membership"))?;
-    Ok(SnapshotMeta {
+    let used = meta.used_nodes.into_iter().collect();
+    let meta = SnapshotMeta {
         last_log_id: meta.last.map(log_id_from),
         last_membership: StoredMembership::new(
             meta.membership_id.map(log_id_from),
             membership_from(members)?,
         ),
-    })
+    };
+    Ok((meta, used))
 }
 
 /// Decodes a value from disk.
@@ -260,7 +265,9 @@ mod tests {
                 last_membership: StoredMembership::new(Some(id(1)), members()),
             },
         ] {
-            assert_eq!(snapshot_meta_from(snapshot_meta(&meta)).unwrap(), meta);
+            let used = BTreeSet::from([1, 7]);
+            let read = snapshot_meta_from(snapshot_meta(&meta, &used)).unwrap();
+            assert_eq!(read, (meta, used));
         }
     }
 

@@ -108,6 +108,88 @@ pub enum MembershipError {
         /// Who does, as far as is known.
         leader: Option<u64>,
     },
+    /// A majority did not confirm in time that this replica leads. Nothing was changed.
+    #[error("a majority did not confirm that this replica leads")]
+    NoQuorum,
+    /// Another change is under way. Nothing was changed.
+    #[error("another change of the members is under way")]
+    Changing,
+    /// The id is or was a member's. Nothing was changed.
+    #[error("the id {node} is or was a member's; {free} is free")]
+    IdUsed {
+        /// The id.
+        node: u64,
+        /// The lowest id above every used one.
+        free: u64,
+    },
+    /// Another member has the address. Nothing was changed.
+    #[error("{address} is the address of node {holder}")]
+    AddressTaken {
+        /// The address.
+        address: String,
+        /// Who has it.
+        holder: u64,
+    },
+    /// No member has this id, and none ever had. Nothing was changed.
+    #[error("{node} is not a member")]
+    NotAMember {
+        /// The id.
+        node: u64,
+    },
+    /// The member was removed. Nothing was changed.
+    #[error("{node} was removed from the cluster")]
+    Removed {
+        /// The id.
+        node: u64,
+    },
+    /// The member's id belongs to another data folder. Nothing was changed.
+    #[error("{node} belongs to the data folder {known:032x}")]
+    OtherDisk {
+        /// The id.
+        node: u64,
+        /// The folder that is known.
+        known: u128,
+    },
+    /// The learner has not caught up. Nothing was changed.
+    #[error(
+        "node {node} {} and lacks {lag_entries} log entries, of {lag_max} that it may lack",
+        if *answers { "answers" } else { "does not answer" }
+    )]
+    Behind {
+        /// The learner.
+        node: u64,
+        /// How many entries it lacks.
+        lag_entries: u64,
+        /// How many it may lack.
+        lag_max: u64,
+        /// Whether it has answered lately.
+        answers: bool,
+    },
+    /// Too few of the voters that would remain answer. Nothing was changed.
+    #[error(
+        "without node {node}, {answering} of the {voters} voters that remain would answer, which is \
+         no majority"
+    )]
+    Majority {
+        /// Who would be removed.
+        node: u64,
+        /// How many voters would remain.
+        voters: usize,
+        /// How many of them answer.
+        answering: usize,
+    },
+    /// There would be no voter left. Nothing was changed.
+    #[error("node {node} is the last voter")]
+    LastVoter {
+        /// The voter.
+        node: u64,
+    },
+    /// A leader does not remove itself: it hands its leadership on first. Nothing was changed.
+    #[error("node {node} leads")]
+    Leads {
+        /// The leader.
+        node: u64,
+    },
     /// The change is not possible. Nothing was changed by this step; a change of voters that had
     /// begun may stand half-way and is finished by asking for it again.
     #[error("the change is not possible: {reason}")]

@@ -18,6 +18,7 @@ mod network;
 mod peers;
 mod proposal;
 mod replica;
+mod roll;
 mod service;
 mod snapshot_stream;
 mod snapshots;

@@ -2,6 +2,7 @@
 //! happens to it reaches that task as a stream of [`MachineEvent`]s. No state but the position in
 //! the log and the membership is kept here.
 
+use std::collections::BTreeSet;
 use std::io;
 
 use bytes::Bytes;
@@ -10,8 +11,11 @@ use openraft::storage::{ApplyResponder, EntryResponder, RaftStateMachine};
 use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::roll::Roll;
 use crate::snapshots::Snapshots;
-use crate::types::{Data, Entry, LogId, Snapshot, SnapshotMeta, StoredMembership, TypeConfig};
+use crate::types::{
+    Contents, Data, Entry, LogId, Snapshot, SnapshotMeta, StoredMembership, TypeConfig,
+};
 
 /// How many entries one [`MachineEvent::Apply`] holds at most.
 const APPLY_ENTRIES_MAX: usize = 1024;
@@ -63,16 +67,22 @@ pub(crate) struct MachineProxy {
     snapshots: Snapshots,
     applied: Option<LogId>,
     membership: StoredMembership,
+    roll: Roll,
 }
 
 impl MachineProxy {
-    pub(crate) fn new(events: mpsc::Sender<MachineEvent>, snapshots: Snapshots) -> Self {
+    pub(crate) fn new(
+        events: mpsc::Sender<MachineEvent>,
+        snapshots: Snapshots,
+        roll: Roll,
+    ) -> Self {
         let membership = StoredMembership::default();
         Self {
             events,
             snapshots,
             applied: None,
             membership,
+            roll,
         }
     }
 
@@ -86,7 +96,7 @@ impl MachineProxy {
             entries,
             responders,
             last,
-            membership,
+            memberships,
         } = std::mem::take(batch);
         if !entries.is_empty() {
             let (done, applied) = oneshot::channel();
@@ -94,7 +104,8 @@ impl MachineProxy {
             applied.await.map_err(|_| owner_gone())?;
         }
         self.applied = last.or(self.applied);
-        if let Some(membership) = membership {
+        for membership in memberships {
+            self.roll.enter(&membership);
             self.membership = membership;
         }
         for responder in responders {
@@ -117,7 +128,7 @@ struct Batch {
     entries: Vec<AppliedEntry>,
     responders: Vec<ApplyResponder<TypeConfig>>,
     last: Option<LogId>,
-    membership: Option<StoredMembership>,
+    memberships: Vec<StoredMembership>,
 }
 
 impl Batch {
@@ -133,7 +144,8 @@ impl Batch {
                 });
             }
             EntryPayload::Membership(members) => {
-                self.membership = Some(StoredMembership::new(Some(entry.log_id), members));
+                let membership = StoredMembership::new(Some(entry.log_id), members);
+                self.memberships.push(membership);
             }
         }
     }
@@ -147,7 +159,7 @@ fn owner_gone() -> io::Error {
 }
 
 impl RaftStateMachine<TypeConfig> for MachineProxy {
-    type SnapshotData = Bytes;
+    type SnapshotData = Contents;
     type SnapshotBuilder = Builder;
 
     async fn applied_state(&mut self) -> Result<(Option<LogId>, StoredMembership), io::Error> {
@@ -180,6 +192,7 @@ impl RaftStateMachine<TypeConfig> for MachineProxy {
         Builder {
             meta: self.meta(),
             state: Some(state),
+            used: self.roll.used(),
             snapshots: self.snapshots.clone(),
         }
     }
@@ -187,20 +200,22 @@ impl RaftStateMachine<TypeConfig> for MachineProxy {
     async fn install_snapshot(
         &mut self,
         meta: &SnapshotMeta,
-        snapshot: Bytes,
+        snapshot: Contents,
     ) -> Result<(), io::Error> {
         self.snapshots.save(meta, &snapshot).await?;
         let (done, installed) = oneshot::channel();
         let index = meta.last_log_id.map_or(0, |last| last.index);
         self.send(MachineEvent::Install {
             index,
-            state: snapshot,
+            state: snapshot.state,
             done,
         })
         .await?;
         installed.await.map_err(|_| owner_gone())?;
         self.applied = meta.last_log_id;
         self.membership = meta.last_membership.clone();
+        self.roll.replace_used(snapshot.used);
+        self.roll.enter(&self.membership);
         Ok(())
     }
 
@@ -214,15 +229,19 @@ impl RaftStateMachine<TypeConfig> for MachineProxy {
 pub(crate) struct Builder {
     meta: SnapshotMeta,
     state: Option<oneshot::Receiver<Bytes>>,
+    used: BTreeSet<u64>,
     snapshots: Snapshots,
 }
 
 impl RaftSnapshotBuilder<TypeConfig> for Builder {
-    type SnapshotData = Bytes;
+    type SnapshotData = Contents;
 
     async fn build_snapshot(&mut self) -> Result<Snapshot, io::Error> {
         let state = self.state.take().ok_or_else(owner_gone)?;
-        let snapshot = state.await.map_err(|_| owner_gone())?;
+        let snapshot = Contents {
+            state: state.await.map_err(|_| owner_gone())?,
+            used: self.used.clone(),
+        };
         self.snapshots.save(&self.meta, &snapshot).await?;
         Ok(Snapshot {
             meta: self.meta.clone(),

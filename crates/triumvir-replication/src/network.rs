@@ -6,7 +6,6 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
 use openraft::base::{BoxFuture, BoxStream};
 use openraft::errors::{RPCError, ReplicationClosed, StreamingError, Timeout, Unreachable};
@@ -25,7 +24,7 @@ use triumvir_wire::v1::replication_client::ReplicationClient;
 
 use crate::codec::{self, DecodeError};
 use crate::peers::{DialError, Peers};
-use crate::types::{Member, Snapshot, TypeConfig, Vote};
+use crate::types::{Contents, Member, Snapshot, TypeConfig, Vote};
 use crate::{append_stream, snapshot_stream};
 
 /// The waits before a peer that did not answer is tried again; the last one repeats.
@@ -283,7 +282,7 @@ impl NetTransferLeader<TypeConfig> for Peer {
 }
 
 impl NetSnapshot<TypeConfig> for Peer {
-    type SnapshotData = Bytes;
+    type SnapshotData = Contents;
 
     async fn full_snapshot(
         &mut self,

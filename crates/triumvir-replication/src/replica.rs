@@ -10,7 +10,7 @@ use openraft::async_runtime::WatchReceiver as _;
 use openraft::errors::{
     Fatal, InitializeError as RaftInitializeError, LinearizableReadError, RaftError,
 };
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use triumvir_storage::{Database, RaftLog, RaftSnapshots, StorageError, Writer};
@@ -23,6 +23,7 @@ use crate::machine::{MachineEvent, MachineProxy};
 use crate::network::Network;
 use crate::peers::{MESSAGE_BYTES_MAX, Peers};
 use crate::proposal::Proposal;
+use crate::roll::Roll;
 use crate::service::ReplicationService;
 use crate::snapshots::Snapshots;
 use crate::status::{Leadership, Status};
@@ -46,9 +47,12 @@ pub fn is_pristine(database: &Database) -> Result<bool, StorageError> {
 pub struct Replica {
     pub(crate) raft: Raft,
     peers: Arc<Peers>,
-    config: Arc<Config>,
+    pub(crate) config: Arc<Config>,
     leadership: watch::Receiver<Leadership>,
     members: watch::Receiver<Members>,
+    pub(crate) roll: Roll,
+    /// Held by whoever changes the members.
+    pub(crate) change: Arc<Mutex<()>>,
     _watcher: Arc<Watcher>,
 }
 
@@ -85,7 +89,8 @@ impl Replica {
             node: config.node,
             append_timeout: config.append_timeout,
         };
-        let proxy = MachineProxy::new(machine, snapshots);
+        let roll = Roll::default();
+        let proxy = MachineProxy::new(machine, snapshots, roll.clone());
         let raft = Raft::new(config.node, settings, network, log, proxy)
             .await
             .map_err(|error| StartError::Raft {
@@ -107,6 +112,8 @@ impl Replica {
             config,
             leadership,
             members,
+            roll,
+            change: Arc::default(),
             _watcher: watcher,
         })
     }
@@ -179,6 +186,19 @@ impl Replica {
     #[must_use]
     pub fn watch_members(&self) -> watch::Receiver<Members> {
         self.members.clone()
+    }
+
+    /// The members by what is applied here, and the log index at which they became so, unless that
+    /// is `known`. Unlike [`Replica::members`] this is never taken back.
+    #[must_use]
+    pub fn applied_members(&self, known: Option<u64>) -> Option<(u64, Members)> {
+        self.roll.members_unless(known)
+    }
+
+    /// Whether `node` was a member and is none any more, by what is applied here. That is final.
+    #[must_use]
+    pub fn is_removed(&self, node: u64) -> bool {
+        self.roll.is_removed(node)
     }
 
     /// Waits until this replica has stopped, and gives the reason: it was shut down, its disk
@@ -294,6 +314,7 @@ impl Replica {
             cluster: self.config.cluster.clone(),
             node: self.config.node,
             disk: self.config.disk,
+            roll: self.roll.clone(),
         };
         ReplicationServer::new(service)
             .max_decoding_message_size(MESSAGE_BYTES_MAX)

@@ -6,11 +6,12 @@ use std::pin::Pin;
 use futures::{Stream, StreamExt as _};
 use openraft::raft::{TransferLeaderError, TransferLeaderRequest, VoteRequest, VoteResponse};
 use tonic::{Request, Response, Status, Streaming};
-use triumvir_wire::v1;
 use triumvir_wire::v1::replication_server::Replication;
+use triumvir_wire::{Code, Failure, v1};
 
 use crate::codec::{self, DecodeError};
 use crate::peers::FORMAT;
+use crate::roll::Roll;
 use crate::types::{GROUP, Raft, TypeConfig};
 use crate::{append_stream, snapshot_stream};
 
@@ -21,6 +22,7 @@ pub struct ReplicationService {
     pub(crate) cluster: String,
     pub(crate) node: u64,
     pub(crate) disk: u128,
+    pub(crate) roll: Roll,
 }
 
 impl std::fmt::Debug for ReplicationService {
@@ -36,17 +38,20 @@ impl ReplicationService {
     fn check(&self, envelope: Option<v1::ReplicaEnvelope>) -> Result<(), Status> {
         let envelope =
             envelope.ok_or_else(|| Status::invalid_argument("the envelope is missing"))?;
-        let refuse = |what: &str, found: &dyn std::fmt::Debug, own: &dyn std::fmt::Debug| {
+        let says = |what: &str, found: &dyn std::fmt::Debug, own: &dyn std::fmt::Debug| {
             let (node, from) = (self.node, envelope.from_node);
-            Err(Status::failed_precondition(format!(
-                "node {from} sent to {what} {found:?}, and this is {own:?} (node {node})"
-            )))
+            format!("node {from} sent to {what} {found:?}, and this is {own:?} (node {node})")
+        };
+        let refuse = |what: &str, found: &dyn std::fmt::Debug, own: &dyn std::fmt::Debug| {
+            Err(Status::failed_precondition(says(what, found, own)))
         };
         if envelope.format != FORMAT {
-            return refuse("format", &envelope.format, &FORMAT);
+            let detail = says("format", &envelope.format, &FORMAT);
+            return Err(Failure::new(Code::UnsupportedVersion, detail).into());
         }
         if envelope.cluster != self.cluster {
-            return refuse("cluster", &envelope.cluster, &self.cluster);
+            let detail = says("cluster", &envelope.cluster, &self.cluster);
+            return Err(Failure::new(Code::WrongCluster, detail).into());
         }
         if envelope.group != GROUP {
             return refuse("group", &envelope.group, &GROUP);
@@ -56,6 +61,11 @@ impl ReplicationService {
         }
         if envelope.from_node == self.node {
             return refuse("itself, node", &envelope.to_node, &self.node);
+        }
+        if self.roll.is_removed(envelope.from_node) {
+            let from = envelope.from_node;
+            let why = format!("node {from} was removed from the cluster");
+            return Err(Status::failed_precondition(why));
         }
         let disk = codec::disk_from(&envelope.to_disk).map_err(malformed)?;
         if disk != 0 && self.disk != 0 && disk != self.disk {

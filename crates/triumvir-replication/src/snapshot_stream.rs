@@ -12,7 +12,7 @@ use triumvir_wire::v1;
 
 use crate::codec;
 use crate::network::{CallError, Peer};
-use crate::types::{Snapshot, SnapshotMeta, TypeConfig, Vote};
+use crate::types::{Contents, Snapshot, TypeConfig, Vote};
 
 /// The size of a piece: well below what one message may hold.
 const PIECE_BYTES: usize = 1 << 20;
@@ -55,11 +55,11 @@ fn pieces(
 ) -> impl Stream<Item = v1::SnapshotPiece> + Send + 'static {
     let Snapshot {
         meta,
-        snapshot: data,
+        snapshot: Contents { state: data, used },
     } = snapshot;
     let head = v1::SnapshotHead {
         vote: Some(codec::vote(&vote)),
-        meta: Some(codec::snapshot_meta(&meta)),
+        meta: Some(codec::snapshot_meta(&meta, &used)),
         size_bytes: data.len() as u64,
     };
     let first = v1::SnapshotPiece {
@@ -91,7 +91,7 @@ pub(crate) async fn receive(
     let meta = head
         .meta
         .ok_or_else(|| Status::invalid_argument("the meta is missing"))?;
-    let meta: SnapshotMeta = codec::snapshot_meta_from(meta).map_err(malformed)?;
+    let (meta, used) = codec::snapshot_meta_from(meta).map_err(malformed)?;
     let mut data = BytesMut::from(&first.data[..]);
     while let Some(piece) = rest.message().await? {
         data.extend_from_slice(&piece.data);
@@ -107,7 +107,10 @@ pub(crate) async fn receive(
         vote,
         Snapshot {
             meta,
-            snapshot: data.freeze(),
+            snapshot: Contents {
+                state: data.freeze(),
+                used,
+            },
         },
     ))
 }

@@ -1,6 +1,7 @@
 //! The one current snapshot on disk. It is written piece by piece through the write stream, so that
 //! the log waits for a piece at most, never for a whole snapshot. What is in it is the owner's.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use triumvir_storage::{
 use crate::codec;
 use crate::error::StartError;
 use crate::log_store::write_failed;
-use crate::types::{GROUP, Snapshot, SnapshotMeta};
+use crate::types::{Contents, GROUP, Snapshot, SnapshotMeta};
 
 /// Reads and replaces the current snapshot. Clones share it.
 #[derive(Debug, Clone)]
@@ -36,7 +37,7 @@ impl Snapshots {
         let mut current = Current::default();
         if let Some((generation, meta)) = RaftSnapshots::new(GROUP).current(database)? {
             current.generation = generation;
-            current.meta = Some(decode_meta(meta)?);
+            current.meta = Some(decode_meta(meta)?.0);
         }
         let database = database.downgrade();
         Ok(Self {
@@ -47,7 +48,7 @@ impl Snapshots {
     }
 
     /// Makes the snapshot the current one, durably, unless the current one covers as much.
-    pub(crate) async fn save(&self, meta: &SnapshotMeta, data: &Bytes) -> io::Result<()> {
+    pub(crate) async fn save(&self, meta: &SnapshotMeta, contents: &Contents) -> io::Result<()> {
         let mut current = self.current.lock().await;
         if current
             .meta
@@ -60,6 +61,7 @@ impl Snapshots {
         let generation = current.generation + 1;
         // Also when this fails half-way the generation is spent.
         current.generation = generation;
+        let data = &contents.state;
         let size_bytes = data.len();
         for (number, start) in (0..).zip((0..size_bytes).step_by(SNAPSHOT_CHUNK_BYTES)) {
             let chunk = data.slice(start..size_bytes.min(start + SNAPSHOT_CHUNK_BYTES));
@@ -69,7 +71,7 @@ impl Snapshots {
             })
             .await?;
         }
-        let encoded = codec::to_store(&codec::snapshot_meta(meta));
+        let encoded = codec::to_store(&codec::snapshot_meta(meta, &contents.used));
         self.force(encoded.len(), move |txn| {
             table.finish(txn, generation, size_bytes as u64, &encoded)
         })
@@ -87,10 +89,11 @@ impl Snapshots {
         let loaded = tokio::task::spawn_blocking(read)
             .await
             .map_err(io::Error::other)?;
-        let Some((meta, snapshot)) = loaded.map_err(io::Error::other)? else {
+        let Some((meta, state)) = loaded.map_err(io::Error::other)? else {
             return Ok(None);
         };
-        let meta = decode_meta(meta).map_err(io::Error::other)?;
+        let (meta, used) = decode_meta(meta).map_err(io::Error::other)?;
+        let snapshot = Contents { state, used };
         Ok(Some(Snapshot { meta, snapshot }))
     }
 
@@ -109,6 +112,6 @@ impl Snapshots {
     }
 }
 
-fn decode_meta(meta: Bytes) -> Result<SnapshotMeta, codec::DecodeError> {
+fn decode_meta(meta: Bytes) -> Result<(SnapshotMeta, BTreeSet<u64>), codec::DecodeError> {
     codec::snapshot_meta_from(codec::stored("snapshot meta", meta)?)
 }

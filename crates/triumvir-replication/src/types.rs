@@ -1,7 +1,7 @@
 //! The types that openraft is instantiated with, and the public names for a member and its cluster.
 //! No behaviour lives here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use bytes::Bytes;
@@ -73,6 +73,15 @@ impl fmt::Display for Data {
     }
 }
 
+/// What a snapshot holds beside its place in the log.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Contents {
+    /// The owner's state, never looked into here.
+    pub(crate) state: Bytes,
+    /// Every node id that is or was a member.
+    pub(crate) used: BTreeSet<u64>,
+}
+
 /// Hands the outcome of a proposal to whoever waits for it. Nobody may: that is no error.
 pub(crate) struct Reply<T>(pub(crate) oneshot::Sender<T>);
 
@@ -119,6 +128,6 @@ pub(crate) type Entry = openraft::Entry<LeaderId, Payload>;
 pub(crate) type Membership = openraft::Membership<u64, Member>;
 pub(crate) type StoredMembership = openraft::StoredMembership<LeaderId, u64, Member>;
 pub(crate) type SnapshotMeta = openraft::SnapshotMeta<LeaderId, u64, Member>;
-pub(crate) type Snapshot = openraft::Snapshot<LeaderId, u64, Member, Bytes>;
+pub(crate) type Snapshot = openraft::Snapshot<LeaderId, u64, Member, Contents>;
 pub(crate) type LogState = openraft::LogState<TypeConfig>;
 pub(crate) type Raft = openraft::Raft<TypeConfig, crate::machine::MachineProxy>;

@@ -51,7 +51,8 @@ pub struct WeakDatabase {
 }
 
 impl Database {
-    /// Opens the database in `folder`, creating both when they are missing.
+    /// Opens the database in `folder`, creating both when they are missing. Every page is read and
+    /// compared with its checksum, so that a damaged file is refused here and not believed later.
     ///
     /// # Errors
     ///
@@ -61,6 +62,7 @@ impl Database {
         fs::create_dir_all(folder).map_err(|source| folder_error(folder, source))?;
         let database = redb::Database::builder()
             .set_cache_size(options.cache_bytes)
+            .set_check_integrity_on_open(true)
             .create(&path)
             .map_err(|error| open_error(&path, error))?;
         // The file's name must be durable before anything in it is promised to anyone.
@@ -231,5 +233,64 @@ mod tests {
         fs::write(folder.path().join(FILE_NAME), vec![7_u8; 1 << 20]).unwrap();
         let error = Database::open(folder.path(), &Options::default()).unwrap_err();
         assert!(matches!(error, OpenError::Corrupted { .. }), "{error:?}");
+    }
+
+    const NUMBERS: TableDefinition<'_, u64, u64> = TableDefinition::new("numbers");
+
+    /// A closed database of several pages, as the bytes of its file.
+    fn numbers() -> Vec<u8> {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(folder.path(), &Options::default()).unwrap();
+        let txn = database.begin_write().unwrap();
+        let mut table = txn.open_table(NUMBERS).unwrap();
+        (0..2_000).for_each(|n| drop(table.insert(n, n * n).unwrap()));
+        drop(table);
+        txn.commit().unwrap();
+        drop(database);
+        fs::read(folder.path().join(FILE_NAME)).unwrap()
+    }
+
+    /// Opens a file of these bytes and reads all of it.
+    fn read_numbers(bytes: &[u8]) -> Result<Vec<(u64, u64)>, OpenError> {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(FILE_NAME), bytes).unwrap();
+        let database = Database::open(folder.path(), &Options::default())?;
+        let table = database.read().unwrap().open_table(NUMBERS).unwrap();
+        let entries = redb::ReadableTable::iter(&table).unwrap().map(|entry| {
+            let (key, value) = entry.unwrap();
+            (key.value(), value.value())
+        });
+        Ok(entries.collect())
+    }
+
+    #[test]
+    fn a_damaged_page_is_refused_or_of_no_consequence() {
+        let whole = numbers();
+        let expected = read_numbers(&whole).unwrap();
+        assert_eq!(expected.len(), 2_000);
+        let mut refused = 0;
+        // At another place of every page.
+        for at in (0..whole.len()).step_by(4_093) {
+            let mut damaged = whole.clone();
+            damaged[at..]
+                .iter_mut()
+                .take(16)
+                .for_each(|byte| *byte ^= 0xa5);
+            match read_numbers(&damaged) {
+                Ok(found) => assert_eq!(found, expected, "damaged at {at}"),
+                Err(OpenError::Corrupted { .. }) => refused += 1,
+                Err(other) => panic!("damaged at {at}: {other:?}"),
+            }
+        }
+        assert!(refused > 10, "{refused} damages were noticed");
+    }
+
+    #[test]
+    fn a_file_that_was_cut_off_is_corrupted() {
+        let whole = numbers();
+        for length in [100, 4_096, whole.len() / 2, whole.len() - 1] {
+            let error = read_numbers(&whole[..length]).unwrap_err();
+            assert!(matches!(error, OpenError::Corrupted { .. }), "{error:?}");
+        }
     }
 }

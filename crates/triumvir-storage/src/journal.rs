@@ -15,6 +15,8 @@ const BRANCHES: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("journal
 const MARKS: TableDefinition<'_, &str, u128> = TableDefinition::new("journal_marks");
 const DIRECTORY: TableDefinition<'_, u32, (&str, &str, u64)> =
     TableDefinition::new("journal_directory");
+const COORDINATORS: TableDefinition<'_, u64, (&str, u64)> =
+    TableDefinition::new("journal_coordinators");
 
 const HORIZON: &str = "horizon";
 const PARTICIPANT: &str = "participant";
@@ -54,6 +56,15 @@ pub struct PeerAddress {
     pub incarnation: Incarnation,
 }
 
+/// Who the coordinators are, as the cluster last said.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Coordinators {
+    /// The log index at which they became so: a higher one is newer.
+    pub version: u64,
+    /// Their addresses by replica id.
+    pub members: BTreeMap<u64, String>,
+}
+
 /// The journal's tables.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Journal {
@@ -67,6 +78,8 @@ pub struct Journal {
     pub nonce: Option<u128>,
     /// Where the other participants were last known to be.
     pub directory: BTreeMap<ParticipantId, PeerAddress>,
+    /// Who the coordinators were last known to be.
+    pub coordinators: Option<Coordinators>,
 }
 
 impl Journal {
@@ -110,6 +123,15 @@ impl Journal {
                     incarnation: Incarnation(incarnation),
                 };
                 journal.directory.insert(ParticipantId(id.value()), place);
+            }
+        }
+        if let Some(table) = existing(read.open_table(COORDINATORS))? {
+            for entry in table.iter()? {
+                let (replica, place) = entry?;
+                let (address, version) = place.value();
+                let known = journal.coordinators.get_or_insert_default();
+                known.version = version;
+                known.members.insert(replica.value(), address.to_owned());
             }
         }
         Ok(journal)
@@ -183,6 +205,23 @@ impl Journal {
         table.insert(id.0, place)?;
         Ok(())
     }
+
+    /// Stores who the coordinators are, in the place of what was stored before.
+    ///
+    /// # Errors
+    ///
+    /// Of the database.
+    pub fn put_coordinators(
+        write: &WriteTransaction,
+        coordinators: &Coordinators,
+    ) -> Result<(), StorageError> {
+        let mut table = write.open_table(COORDINATORS)?;
+        table.retain(|replica, _| coordinators.members.contains_key(&replica))?;
+        for (replica, address) in &coordinators.members {
+            table.insert(replica, (&**address, coordinators.version))?;
+        }
+        Ok(())
+    }
 }
 
 /// The table, or nothing while nobody has written to it.
@@ -241,8 +280,16 @@ mod tests {
         assert_eq!(loaded.horizon, Horizon(one));
         assert_eq!(loaded.branches, BTreeMap::from([(two, branch)]));
         assert_eq!(loaded.directory, BTreeMap::from([(ParticipantId(3), peer)]));
+        assert_eq!(loaded.coordinators, None);
 
         let write = database.begin_write().unwrap();
+        let known = |version, members: &[u64]| {
+            let members = members.iter().map(|id| (*id, format!("node{id}:1")));
+            let members = members.collect();
+            Coordinators { version, members }
+        };
+        Journal::put_coordinators(&write, &known(4, &[1, 2, 3])).unwrap();
+        Journal::put_coordinators(&write, &known(9, &[2, 3, 4])).unwrap();
         Journal::put_registration(&write, ParticipantId(9), Incarnation(4)).unwrap();
         write.commit().unwrap();
         let loaded = Journal::load(&database).unwrap();
@@ -251,5 +298,6 @@ mod tests {
             Some((ParticipantId(9), Incarnation(4)))
         );
         assert_eq!(loaded.nonce, None);
+        assert_eq!(loaded.coordinators, Some(known(9, &[2, 3, 4])));
     }
 }

@@ -11,6 +11,9 @@
 mod codec;
 mod database;
 mod error;
+#[cfg(feature = "failpoints")]
+mod failpoint;
+mod fault;
 mod identity;
 mod journal;
 mod kv;
@@ -24,8 +27,9 @@ pub use codec::{
 };
 pub use database::{Database, Options, WeakDatabase};
 pub use error::{OpenError, StorageError, WriteError};
+pub use fault::Fault;
 pub use identity::{Identity, IdentityError, Owner};
-pub use journal::{Journal, JournalEntry, PeerAddress};
+pub use journal::{Coordinators, Journal, JournalEntry, PeerAddress};
 pub use kv::KvTables;
 pub use raft_log::{LoadedLog, RaftLog};
 pub use raft_snapshot::{RaftSnapshots, SNAPSHOT_CHUNK_BYTES};

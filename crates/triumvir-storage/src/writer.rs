@@ -12,6 +12,8 @@ use redb::WriteTransaction;
 
 use crate::database::Database;
 use crate::error::{StorageError, WriteError};
+#[cfg(feature = "failpoints")]
+use crate::failpoint;
 
 type Write = Box<dyn FnOnce(&WriteTransaction) -> Result<(), StorageError> + Send>;
 type Done = Box<dyn FnOnce(Result<(), WriteError>) + Send>;
@@ -309,7 +311,11 @@ impl Stream {
                 write(&txn)?;
             }
             let forcing = Instant::now();
+            #[cfg(feature = "failpoints")]
+            failpoint::reach("storage::before-force")?;
             txn.commit()?;
+            #[cfg(feature = "failpoints")]
+            failpoint::reach("storage::after-force")?;
             Ok::<_, StorageError>(forcing.elapsed())
         }));
         let forced = committed
@@ -323,7 +329,8 @@ impl Stream {
         Ok(())
     }
 
-    /// Fails `batch` and everything behind it, in order, then tells the watchers.
+    /// Tells the watchers, then fails `batch` and everything behind it, in order: whoever hears of a
+    /// failed write, and stops for it, finds the reason already told.
     fn fail(&self, batch: Vec<Item>, error: StorageError) {
         let error = WriteError::Failed(Arc::new(error));
         let (items, watchers) = {
@@ -335,11 +342,11 @@ impl Stream {
                 std::mem::take(&mut queue.watchers),
             )
         };
-        for done in batch.into_iter().chain(items).filter_map(|item| item.done) {
-            call(done, Err(error.clone()));
-        }
         for watcher in watchers {
             call(watcher, error.clone());
+        }
+        for done in batch.into_iter().chain(items).filter_map(|item| item.done) {
+            call(done, Err(error.clone()));
         }
     }
 }

@@ -243,6 +243,52 @@ impl Cluster {
         })
     }
 
+    /// Makes a place for one more process, which is not started: that is for [`Cluster::restart`], once
+    /// [`Cluster::set_command`] has said how, since the line of the others does not name it. No gate
+    /// is put in front of it.
+    ///
+    /// # Errors
+    ///
+    /// There is such a place already, or no port is free.
+    pub fn add_seat(&mut self, who: Who) -> Result<&Seat, ClusterError> {
+        if self.position(&who).is_ok() {
+            return Err(ClusterError::Running(who));
+        }
+        self.seats.push(Seat::new(who, self.folder.path())?);
+        Ok(self.seats.last().expect("it was just added"))
+    }
+
+    /// Has the processes of a place started by this command line from now on, which begins behind the
+    /// binary. Sockets, folder and the extra arguments of the configuration are added to it.
+    ///
+    /// # Errors
+    ///
+    /// There is no such place.
+    pub fn set_command(
+        &mut self,
+        who: &Who,
+        command: impl IntoIterator<Item = impl Into<OsString>>,
+    ) -> Result<(), ClusterError> {
+        let at = self.position(who)?;
+        let command = command.into_iter().map(Into::into).collect();
+        self.seats[at].set_command(command);
+        Ok(())
+    }
+
+    /// Forgets the place of a process that does not run: nothing waits for it any more.
+    ///
+    /// # Errors
+    ///
+    /// It runs, or there is no such place.
+    pub fn remove_seat(&mut self, who: &Who) -> Result<(), ClusterError> {
+        let at = self.position(who)?;
+        if self.seats[at].is_started() {
+            return Err(ClusterError::Running(who.clone()));
+        }
+        self.seats.remove(at);
+        Ok(())
+    }
+
     /// What every place has used, in the order of [`Cluster::seats`].
     ///
     /// # Errors
@@ -269,12 +315,26 @@ impl Cluster {
     }
 
     /// The address of a replica, the `id`th, that the others are told.
-    fn known_address(&self, seat: &Seat, id: usize) -> SocketAddr {
-        self.gates.get(id - 1).map_or(seat.address(), Gate::address)
+    fn known_address(&self, seat: &Seat, id: u64) -> SocketAddr {
+        let gate = usize::try_from(id)
+            .ok()
+            .and_then(|id| self.gates.get(id - 1));
+        gate.map_or(seat.address(), Gate::address)
     }
 
     fn signal(&self, who: &Who, signal: Signal) -> Result<(), ClusterError> {
         self.seat(who)?.signal(signal)
+    }
+
+    /// The replicas that the cluster was started with, of those that have a place, as each of them is
+    /// told.
+    fn founders(&self) -> Vec<String> {
+        let founders = self.replicas().filter(|seat| seat.command().is_none());
+        let member = |seat: &Seat| match seat.who() {
+            Who::Replica(id) => Some(format!("{id}={}", self.known_address(seat, *id))),
+            Who::Participant(_) => None,
+        };
+        founders.filter_map(member).collect()
     }
 
     fn command_line(&self, seat: &Seat) -> Vec<OsString> {
@@ -282,24 +342,33 @@ impl Cluster {
         let mut add = |parts: &[&str]| args.extend(parts.iter().map(OsString::from));
         let extra = match seat.who() {
             Who::Replica(id) => {
-                let members: Vec<_> = self
-                    .replicas()
-                    .zip(1..)
-                    .map(|(seat, id)| format!("{id}={}", self.known_address(seat, id)))
-                    .collect();
-                add(&["server", "--node-id", &id.to_string()]);
-                add(&["--initial-cluster", &members.join(",")]);
+                if seat.command().is_none() {
+                    add(&["server", "--node-id", &id.to_string()]);
+                    add(&["--initial-cluster", &self.founders().join(",")]);
+                }
                 &self.config.replica_args
             }
             Who::Participant(name) => {
                 let coordinators = self.coordinators();
                 let list: Vec<_> = coordinators.iter().map(ToString::to_string).collect();
-                add(&["participant", "kv", "--name", name]);
-                add(&["--coordinators", &list.join(",")]);
+                if seat.command().is_none() {
+                    add(&["participant", "kv", "--name", name]);
+                    add(&["--coordinators", &list.join(",")]);
+                }
                 &self.config.participant_args
             }
         };
-        add(&["--cluster", &self.config.name]);
+        if seat.command().is_none() {
+            add(&["--cluster", &self.config.name]);
+        }
+        let mut args: Vec<_> = seat
+            .command()
+            .unwrap_or_default()
+            .iter()
+            .cloned()
+            .chain(args)
+            .collect();
+        let mut add = |parts: &[&str]| args.extend(parts.iter().map(OsString::from));
         add(&["--listen", &seat.address().to_string()]);
         add(&["--http-listen", &seat.http_address().to_string()]);
         args.push("--data-dir".into());

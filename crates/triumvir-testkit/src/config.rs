@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::Who;
+use crate::{Limits, Who};
 
 /// Describes a cluster for [`Cluster::start`](crate::Cluster::start).
 #[derive(Clone, Debug)]
@@ -39,6 +39,9 @@ pub struct ClusterConfig {
     /// them. They are set when a process is started for the first time: one that comes back after it
     /// was killed at one of them has none.
     pub failpoints: BTreeMap<Who, String>,
+    /// What single processes are refused by the system; like failpoints, when they are started for
+    /// the first time.
+    pub limits: BTreeMap<Who, Limits>,
 }
 
 impl ClusterConfig {
@@ -57,6 +60,7 @@ impl ClusterConfig {
             participant_args: Vec::new(),
             environment: Vec::new(),
             failpoints: BTreeMap::new(),
+            limits: BTreeMap::new(),
         }
     }
 

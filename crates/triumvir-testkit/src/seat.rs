@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
 use nix::sys::signal::Signal;
-use tokio::process::Command;
 
 use crate::config::ClusterConfig;
 use crate::error::ClusterError;
@@ -32,6 +31,9 @@ pub struct Seat {
     /// Replicas only: a participant serves no HTTP.
     http: PortLease,
     process: Option<Process>,
+    /// How its processes are started in the place of the cluster's usual line: all but sockets and
+    /// folder.
+    command: Option<Vec<OsString>>,
     /// The log's length when the process was started.
     log_from: u64,
     exit: Option<ExitStatus>,
@@ -48,6 +50,7 @@ impl Seat {
             http: PortLease::take()?,
             who,
             process: None,
+            command: None,
             log_from: 0,
             exit: None,
             spent: Usage::default(),
@@ -57,6 +60,15 @@ impl Seat {
     /// Who sits here.
     pub fn who(&self) -> &Who {
         &self.who
+    }
+
+    /// The command line that its processes have instead of the usual one, without sockets and folder.
+    pub(crate) fn command(&self) -> Option<&[OsString]> {
+        self.command.as_deref()
+    }
+
+    pub(crate) fn set_command(&mut self, command: Vec<OsString>) {
+        self.command = Some(command);
     }
 
     /// The data folder.
@@ -126,7 +138,9 @@ impl Seat {
         }
         let is_first = !self.log.exists();
         self.log_from = std::fs::metadata(&self.log).map_or(0, |metadata| metadata.len());
-        let mut command = Command::new(&config.binary);
+        let limits = config.limits.get(&self.who).filter(|_| is_first);
+        let limits = limits.copied().unwrap_or_default();
+        let mut command = limits.command(&config.binary);
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with(VARIABLE_PREFIX) {
                 command.env_remove(name);

@@ -12,6 +12,7 @@ use triumvir_storage::{decode_coordinator, decode_records, encode_coordinator};
 use super::{Learnt, Owner};
 use crate::view::Directory;
 use crate::{NodeError, clock};
+use triumvir_wire::v1;
 
 impl Owner {
     pub(super) fn on_machine(&mut self, event: MachineEvent) -> Result<(), NodeError> {
@@ -41,6 +42,7 @@ impl Owner {
                 for (participant, known) in self.coordinator.participants() {
                     self.sessions.supersede(*participant, known.incarnation);
                 }
+                self.let_go_of_removed();
                 self.sessions.tell_all();
                 let _ = done.send(());
             }
@@ -97,6 +99,7 @@ impl Owner {
                     let _ = reply.send(result);
                 }
             }
+            Effect::Removed(participant) => self.on_removed(participant),
             Effect::Nothing => {}
         }
     }
@@ -109,9 +112,33 @@ impl Owner {
         self.show();
     }
 
-    fn renew_directory(&mut self) {
+    pub(super) fn renew_directory(&mut self) {
         let version = self.directory.version + 1;
-        self.directory = Arc::new(Directory::of(&self.coordinator, version));
+        self.directory = Arc::new(Directory::of(
+            &self.coordinator,
+            version,
+            self.replicas.clone(),
+        ));
+    }
+
+    /// Tells the participants of the members, if they are others than those last told of.
+    pub(super) fn heed_members(&mut self) {
+        let told = self.replicas.as_ref().map(|told| told.version);
+        let replica = self.replica.as_ref();
+        let Some((version, members)) = replica.and_then(|own| own.applied_members(told)) else {
+            return;
+        };
+        let members = members.voters.into_iter().chain(members.learners);
+        let entries = members.map(|(replica, member)| v1::ReplicaEntry {
+            replica,
+            address: member.address,
+        });
+        self.replicas = Some(v1::ReplicaDirectory {
+            version,
+            entries: entries.collect(),
+        });
+        self.renew_directory();
+        self.sessions.tell_all();
     }
 
     /// The log may say how `txn` ended, which a follower learns in no other way.

@@ -2,7 +2,7 @@
 //! came here; limits that depend on the state are the conductor's.
 
 use tokio::sync::oneshot;
-use triumvir_protocol::{Record, Register, Reply, Standing, Submission, TxnId};
+use triumvir_protocol::{Record, Register, Reply, Standing, Submission, Terms, TxnId};
 
 use super::Owner;
 use super::input::{Answered, Input, Registered, SessionRefused};
@@ -23,6 +23,7 @@ impl Owner {
             Input::Outcome { txn, decide, reply } => self.on_outcome(txn, decide, reply),
             Input::Abort { txn, reply } => self.on_abort(txn, reply),
             Input::Register { register, reply } => self.on_register(register, reply),
+            Input::Remove { whom, force, reply } => self.on_remove(&whom, force, reply),
             Input::Describe { txn, reply } => drop(reply.send(self.describe(txn))),
             Input::List { query, reply } => drop(reply.send(self.list(query))),
             Input::Status { reply } => drop(reply.send(self.own_status())),
@@ -74,7 +75,7 @@ impl Owner {
             return;
         }
         let (txn, terms) = (submission.txn, submission.terms.clone());
-        if let Some(refusal) = self.commit_refusal(txn) {
+        if let Some(refusal) = self.commit_refusal(txn, &terms) {
             let _ = reply.send(refusal);
             return;
         }
@@ -89,7 +90,7 @@ impl Owner {
 
     /// Why a call to commit `txn` cannot be taken up now, if so. Only what certainly is not under way
     /// may be refused as not applied.
-    fn commit_refusal(&self, txn: TxnId) -> Option<Answered> {
+    fn commit_refusal(&mut self, txn: TxnId, terms: &Terms) -> Option<Answered> {
         if self.is_under_way(txn) {
             return (!self.admits()).then_some(Answered::Crowded);
         }
@@ -97,7 +98,9 @@ impl Owner {
             Some(Answered::Draining)
         } else if !self.admits() {
             Some(Answered::Reply(Reply::Busy))
-        } else if self.coordinator.open().len() >= self.config.open_max {
+        } else if self.coordinator.open().len() >= self.config.open_max
+            || self.lists_a_debtor(terms)
+        {
             Some(Answered::TooManyOpen)
         } else {
             None

@@ -75,7 +75,7 @@ impl Owner {
             self.history.learn_recorded(txn, &open.terms);
         }
         let entry = self.history.happened(txn, &milestone);
-        telemetry::happened(txn, entry, &milestone, self.config.slow);
+        telemetry::happened(txn, entry, &milestone, self.config.slow, &self.directory);
         if let Milestone::Decided(outcome, cause) = milestone {
             self.learn(txn, outcome, cause);
         }

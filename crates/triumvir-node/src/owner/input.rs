@@ -30,6 +30,28 @@ pub(crate) enum Answered {
 /// How a registration went.
 pub(crate) type Registered = Result<(ParticipantId, Incarnation), RegistrationRefused>;
 
+/// Whom an operator means.
+#[derive(Clone, Debug)]
+pub(crate) enum Whom {
+    /// The one that has this name now.
+    Name(String),
+    /// The one with this id.
+    Id(ParticipantId),
+}
+
+/// What is, or was, given up with a participant.
+#[derive(Clone, Debug)]
+pub(crate) struct Removal {
+    pub(crate) participant: ParticipantId,
+    pub(crate) name: String,
+    /// Open records that it has not confirmed.
+    pub(crate) records: usize,
+    /// The oldest of them.
+    pub(crate) oldest: Option<TxnId>,
+    pub(crate) session: bool,
+    pub(crate) removed: bool,
+}
+
 /// A participant's first words in a session, of this version and cluster.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Hello {
@@ -47,6 +69,8 @@ pub(crate) enum SessionRefused {
     OtherDisk,
     /// A newer process has registered, or has a session.
     Superseded,
+    /// An operator has removed the participant.
+    Removed,
     /// The process is about to stop.
     Draining,
 }
@@ -105,6 +129,13 @@ pub(crate) enum Input {
     Register {
         register: Register,
         reply: oneshot::Sender<Registered>,
+    },
+    /// An operator asks what waits for a participant, or with `force` removes it. The answer is none
+    /// where there is no such participant.
+    Remove {
+        whom: Whom,
+        force: bool,
+        reply: oneshot::Sender<Option<Removal>>,
     },
     /// What is known of one transaction.
     Describe {

@@ -136,6 +136,7 @@ impl Owner {
             participant: self.directory.name(*id),
             state: word.as_str().to_owned(),
             session: self.sessions.is_up(*id),
+            removed: !self.coordinator.removed_among(&[*id]).is_empty(),
         };
         branches.iter().map(branch).collect()
     }
@@ -238,6 +239,7 @@ impl Owner {
                 in_doubt: in_doubt.get(id).copied().unwrap_or_default() as u64,
                 last_seen_millis: seen.and_then(|seen| u64::try_from(seen.as_millis()).ok()),
                 replaced: known.replaced,
+                removed: known.removed,
             }
         });
         OwnStatus {
@@ -277,12 +279,14 @@ impl Owner {
         Some(clock::millis().saturating_sub(oldest.millis()))
     }
 
-    /// By participant: branches that voted YES and are not known to have applied the outcome.
+    /// By participant that is not removed: branches that voted YES and are not known to have applied
+    /// the outcome.
     fn in_doubt(&self) -> BTreeMap<ParticipantId, usize> {
         let mut count = BTreeMap::new();
         for (txn, open) in self.coordinator.open() {
             let branches = self.history.get(*txn).map(|entry| &entry.branches);
-            for voter in open.voters.iter() {
+            let removed = self.coordinator.removed_among(&open.voters);
+            for voter in open.voters.iter().filter(|voter| !removed.contains(voter)) {
                 let word = branches.and_then(|branches| branches.get(voter));
                 if word.is_none_or(|word| *word < BranchWord::Committed) {
                     *count.entry(*voter).or_default() += 1;
@@ -301,7 +305,7 @@ impl Owner {
         telemetry::transactions(self.undecided(), open, ended, self.oldest_in_doubt_millis());
         let in_doubt = self.in_doubt();
         for (id, known) in self.coordinator.participants() {
-            if !known.replaced {
+            if known.is_current() {
                 let seen = self.sessions.last_seen(*id);
                 let in_doubt = in_doubt.get(id).copied().unwrap_or_default();
                 telemetry::participant(&known.name, self.sessions.is_up(*id), in_doubt, seen);

@@ -202,6 +202,7 @@ impl Owner {
         self.proposals.clear();
         self.callers.clear();
         self.registering.clear();
+        self.removing.clear();
     }
 
     /// A batch was applied, or will perhaps never be: then the order of records is broken, and this

@@ -8,10 +8,12 @@ mod apply;
 mod callers;
 mod calls;
 mod conduct;
+mod debts;
 mod input;
 mod inspect;
 mod lead;
 mod proposals;
+mod removal;
 mod sessions;
 mod timers;
 
@@ -20,7 +22,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
-pub(crate) use input::{Answered, Hello, Input, ListQuery, Opened, Registered, SessionRefused};
+pub(crate) use input::{
+    Answered, Hello, Input, ListQuery, Opened, Registered, Removal, SessionRefused, Whom,
+};
 use lead::Role;
 use proposals::{Proposals, Proposed};
 use sessions::{Heading, Sessions};
@@ -28,6 +32,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::{Interval, MissedTickBehavior};
 use triumvir_protocol::{ConductorTimer, Coordinator, Epoch, ReplicaId, Rules, TxnId};
 use triumvir_replication::{Leadership, MachineEvent, Replica};
+use triumvir_wire::v1;
 
 use self::callers::Callers;
 use crate::history::History;
@@ -73,9 +78,13 @@ pub(crate) struct Owner {
     proposals: Proposals,
     callers: Callers,
     registering: HashMap<u128, Vec<oneshot::Sender<Registered>>>,
+    removing: removal::Removing,
+    debts: debts::Debts,
     sessions: Sessions,
     history: History,
     directory: Arc<Directory>,
+    /// The members that the participants are told of.
+    replicas: Option<v1::ReplicaDirectory>,
     shutdown: Shutdown,
     ticks: u64,
     channels: Channels,
@@ -113,9 +122,12 @@ impl Owner {
             proposals: Proposals::new(&config),
             callers: Callers::default(),
             registering: HashMap::new(),
+            removing: removal::Removing::new(),
+            debts: debts::Debts::default(),
             sessions: Sessions::default(),
             history: History::new(config.history_max),
             directory: Arc::default(),
+            replicas: None,
             shutdown,
             ticks: 0,
             channels,
@@ -236,9 +248,11 @@ impl Owner {
     fn on_tick(&mut self) {
         self.ticks += 1;
         self.reconsider_role();
+        self.heed_members();
         for (caller, txn) in self.callers.left() {
             self.role.leave(caller, txn);
         }
+        self.forget_left_removals();
         self.registering.retain(|_, waiting| {
             waiting.retain(|reply| !reply.is_closed());
             !waiting.is_empty()

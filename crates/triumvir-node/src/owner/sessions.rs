@@ -66,6 +66,9 @@ impl Sessions {
         if known.disk != hello.disk {
             return Err(SessionRefused::OtherDisk);
         }
+        if known.removed {
+            return Err(SessionRefused::Removed);
+        }
         if known.replaced || known.incarnation > hello.incarnation {
             return Err(SessionRefused::Superseded);
         }
@@ -206,10 +209,7 @@ impl Sessions {
 }
 
 impl Session {
-    fn hand_on(
-        &mut self,
-        heading: Heading<'_>,
-    ) -> Result<(), TrySendError<Result<v1::CoordinatorFrame, Status>>> {
+    fn hand_on(&mut self, heading: Heading<'_>) -> Result<(), TrySendError<()>> {
         let mut frame = v1::CoordinatorFrame {
             hello: self.greeting.take(),
             epoch: heading.epoch.0,
@@ -231,15 +231,22 @@ impl Session {
                     horizon: frame.horizon.clone(),
                     ..v1::CoordinatorFrame::default()
                 };
-                self.frames
-                    .try_send(Ok(std::mem::replace(&mut frame, next)))?;
+                send(&self.frames, std::mem::replace(&mut frame, next))?;
                 bytes = 0;
             }
             bytes += size;
             frame.messages.push((txn, digest, request).into());
         }
-        self.frames.try_send(Ok(frame))
+        send(&self.frames, frame)
     }
+}
+
+/// Queues a frame. One that finds no place is lost.
+fn send(frames: &Frames, frame: v1::CoordinatorFrame) -> Result<(), TrySendError<()>> {
+    frames.try_send(Ok(frame)).map_err(|error| match error {
+        TrySendError::Full(_) => TrySendError::Full(()),
+        TrySendError::Closed(_) => TrySendError::Closed(()),
+    })
 }
 
 /// About how many bytes a request takes.

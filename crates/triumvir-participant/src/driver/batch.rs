@@ -154,7 +154,8 @@ impl Submitter {
                     let _ = confirmed.send(expired);
                 }
             }
-            in_flight.count.fetch_sub(1, Ordering::AcqRel);
+            let left = in_flight.count.fetch_sub(1, Ordering::AcqRel) - 1;
+            metrics::gauge!("triumvir_participant_submissions_in_flight").set(left as f64);
             in_flight.landed.notify_one();
         };
         if has_writes {

@@ -207,6 +207,7 @@ impl State {
                 });
         v1::Directory {
             entries: entries.collect(),
+            replicas: None,
         }
     }
 }
@@ -244,6 +245,7 @@ impl Participants for Service {
                 RegistrationRefused::OtherDisk { .. } => Code::OtherDisk,
                 RegistrationRefused::OldCopy { .. } => Code::OldCopy,
                 RegistrationRefused::Replaced { .. } => Code::DiskReplaced,
+                RegistrationRefused::Removed { .. } => Code::ParticipantRemoved,
             };
             Failure::new(code, why.to_string())
         };

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::outputs::{AbortCause, Caller, ConductorOutputs, ConductorTimer, Milestone, Reply};
 use super::record_decides;
 use crate::{
-    AbortReason, Accepted, Ballot, Ended, Open, ParticipantId, Payload, Record, Request, Rules,
-    Terms, TxnId, Value, Work,
+    AbortReason, Accepted, Ballot, Coordinator, Ended, Open, ParticipantId, Payload, Record,
+    Request, Rules, Terms, TxnId, Value, Work,
 };
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -22,6 +22,8 @@ pub(super) struct Flight {
     pub(super) pending: Option<Record>,
     pub(super) phase: Phase,
     pub(super) callers: BTreeSet<Caller>,
+    /// Those listed that an operator has removed: nobody waits for them.
+    pub(super) removed: BTreeSet<ParticipantId>,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -47,8 +49,14 @@ pub(super) enum Phase {
 }
 
 impl Flight {
-    pub(super) fn voting(terms: Terms, work: BTreeMap<ParticipantId, Work>, age: TxnId) -> Self {
+    pub(super) fn voting(
+        coordinator: &Coordinator,
+        terms: Terms,
+        work: BTreeMap<ParticipantId, Work>,
+        age: TxnId,
+    ) -> Self {
         Self {
+            removed: coordinator.removed_among(&terms.participants),
             terms,
             age,
             work,
@@ -62,14 +70,14 @@ impl Flight {
     }
 
     /// A transaction that ended in commit, whose results are asked for once more.
-    pub(super) fn ended(terms: Terms) -> Self {
+    pub(super) fn ended(coordinator: &Coordinator, terms: Terms) -> Self {
         let phase = Phase::Committed {
             unconfirmed: BTreeSet::new(),
             ended: true,
         };
         Self {
             phase,
-            ..Self::voting(terms, BTreeMap::new(), TxnId::default())
+            ..Self::voting(coordinator, terms, BTreeMap::new(), TxnId::default())
         }
     }
 
@@ -236,7 +244,7 @@ impl Flight {
             self.become_committed(txn, None, out);
             return;
         }
-        for &voter in voters.iter() {
+        for voter in self.remaining(&voters) {
             let Accepted { ballot, value } = accepted;
             out.send(
                 voter,
@@ -251,6 +259,9 @@ impl Flight {
             voters,
             fence: None,
         };
+        if !self.removed.is_empty() {
+            self.go_on_without(txn, out);
+        }
         if rules.answer_at_record() {
             let results = self.results.clone();
             self.reply_all(txn, &Reply::Committed { results }, out);
@@ -259,7 +270,6 @@ impl Flight {
 
     /// The log says how this transaction ended.
     pub(super) fn on_ended(&mut self, txn: TxnId, ended: &Ended, out: &mut ConductorOutputs) {
-        self.pending = None;
         match ended.outcome {
             Value::Commit => {
                 if !matches!(self.phase, Phase::Committed { .. }) {
@@ -278,6 +288,7 @@ impl Flight {
             }
             Value::Abort => {}
         }
+        self.pending = None;
         out.milestone(txn, Milestone::Ended);
     }
 
@@ -289,7 +300,7 @@ impl Flight {
         out: &mut ConductorOutputs,
     ) {
         let mut unconfirmed: BTreeSet<_> = match &self.phase {
-            Phase::Recorded { voters, .. } => voters.iter().copied().collect(),
+            Phase::Recorded { voters, .. } => self.remaining(voters).collect(),
             _ => BTreeSet::new(),
         };
         if let Some(witness) = witness {
@@ -302,7 +313,7 @@ impl Flight {
         };
         out.milestone(txn, Milestone::Decided(Value::Commit, None));
         self.answer_committed(txn, out);
-        for &participant in self.terms.participants.iter() {
+        for participant in self.remaining(&self.terms.participants) {
             if Some(participant) != witness {
                 out.send(participant, txn, self.terms.digest, Request::DoCommit);
             }
@@ -322,7 +333,7 @@ impl Flight {
         self.work.clear();
         self.reply_all(txn, &Reply::Aborted(cause.clone()), out);
         out.milestone(txn, Milestone::Decided(Value::Abort, Some(cause.clone())));
-        let mut untold: BTreeSet<_> = self.terms.participants.iter().copied().collect();
+        let mut untold: BTreeSet<_> = self.remaining(&self.terms.participants).collect();
         if let Some(witness) = witness {
             untold.remove(&witness);
         }
@@ -356,7 +367,7 @@ impl Flight {
     /// The id has gone to another content: nothing of this one will be applied.
     pub(super) fn refuse(&mut self, txn: TxnId, out: &mut ConductorOutputs) {
         self.reply_all(txn, &Reply::IdInUse, out);
-        for &participant in self.terms.participants.iter() {
+        for participant in self.remaining(&self.terms.participants) {
             out.send(participant, txn, self.terms.digest, Request::Abort);
         }
     }
@@ -387,7 +398,7 @@ impl Flight {
             Phase::Voting if self.pending.is_none() => self.ask_votes(txn, out),
             Phase::Voting | Phase::Aborted { .. } => {}
             Phase::Recorded { voters, .. } => {
-                for &voter in voters.iter() {
+                for voter in self.remaining(voters) {
                     self.remind(txn, voter, out);
                 }
             }

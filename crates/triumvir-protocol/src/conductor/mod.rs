@@ -3,7 +3,9 @@
 
 mod answers;
 mod flight;
+mod horizon;
 mod outputs;
+mod removal;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,8 +38,9 @@ pub enum Phase {
 ///
 /// Contract. The driver makes one with [`Conductor::new`] when the replica's own activation record
 /// is *applied*, and drops it when the replica is deposed or another activation is applied. It calls
-/// [`on_applied`](Self::on_applied) for every transaction that an applied record names, with the
-/// state just after that record, before any other call. Everything in `propose` is proposed in
+/// [`on_applied`](Self::on_applied) for every transaction that an applied record names, and
+/// [`on_removed`](Self::on_removed) for an applied removal, with the state just after that record,
+/// before any other call. Everything in `propose` is proposed in
 /// order, or the replica is deposed. Everything in `send` may be lost; nothing in it leaves before
 /// the call returns. A caller whose deadline passes is told *unknown* by the driver, which then calls
 /// [`leave`](Self::leave).
@@ -136,7 +139,7 @@ impl Conductor {
                 let flight = self
                     .flights
                     .entry(txn)
-                    .or_insert_with(|| Flight::ended(terms));
+                    .or_insert_with(|| Flight::ended(coordinator, terms));
                 flight.callers.insert(caller);
                 flight.answer_committed(txn, out);
             }
@@ -148,7 +151,7 @@ impl Conductor {
                     if flight.terms.digest != terms.digest && !self.rules.ignore_digest() {
                         // Without a record nothing is certain: a former leader may have begun this
                         // content, and it may yet commit.
-                        return out.reply(caller, txn, Reply::Busy);
+                        return out.reply(caller, txn, Reply::Contested);
                     }
                     flight.callers.insert(caller);
                     flight.supply(txn, (work, age), out);
@@ -157,7 +160,7 @@ impl Conductor {
                 {
                     out.reply(caller, txn, Reply::Busy);
                 } else {
-                    let mut flight = Flight::voting(terms, work, age);
+                    let mut flight = Flight::voting(coordinator, terms, work, age);
                     flight.callers.insert(caller);
                     self.begin(txn, flight, out);
                 }
@@ -243,7 +246,10 @@ impl Conductor {
             }
             Some(_) => {}
             None if self.rules.absence_is_abort() => out.send(from, txn, digest, Request::Abort),
-            None => self.begin(txn, Flight::voting(terms, BTreeMap::new(), txn), out),
+            None => {
+                let flight = Flight::voting(coordinator, terms, BTreeMap::new(), txn);
+                self.begin(txn, flight, out);
+            }
         }
     }
 
@@ -294,7 +300,7 @@ impl Conductor {
             Standing::Open(open) => {
                 let flight = self.flights.entry(txn).or_insert_with(|| {
                     self.undecided += 1;
-                    Flight::voting(open.terms.clone(), BTreeMap::new(), txn)
+                    Flight::voting(coordinator, open.terms.clone(), BTreeMap::new(), txn)
                 });
                 let was_decided = flight.is_decided();
                 flight
@@ -316,49 +322,6 @@ impl Conductor {
             }
             Standing::Forgotten => self.expire(txn, out),
             Standing::Absent => {}
-        }
-    }
-
-    /// Proposes to move the horizon to `wanted`, or to just below the oldest record that has not
-    /// ended.
-    pub fn propose_horizon(
-        &mut self,
-        coordinator: &Coordinator,
-        wanted: TxnId,
-        out: &mut ConductorOutputs,
-    ) {
-        let oldest = coordinator
-            .open()
-            .first_key_value()
-            .map(|(txn, _)| txn.before());
-        let horizon = Horizon(oldest.map_or(wanted, |oldest| oldest.min(wanted)));
-        if horizon > coordinator.horizon() {
-            self.wanted = horizon;
-            out.propose.push(Record::Horizon(horizon));
-        }
-    }
-
-    /// The horizon that frames carry: the applied one.
-    pub fn horizon(&self, coordinator: &Coordinator) -> Horizon {
-        if self.rules.horizon_unapplied() {
-            self.wanted
-        } else {
-            coordinator.horizon()
-        }
-    }
-
-    /// The horizon moved: transactions at or below it that have no record can get none.
-    pub fn on_horizon(&mut self, coordinator: &Coordinator, out: &mut ConductorOutputs) {
-        let horizon = coordinator.horizon();
-        let over: Vec<_> = self
-            .flights
-            .range(..=horizon.0)
-            .map(|(txn, _)| *txn)
-            .chain(self.asked.range(..=horizon.0).map(|(txn, _)| *txn))
-            .filter(|txn| coordinator.standing(*txn) == Standing::Forgotten)
-            .collect();
-        for txn in over {
-            self.expire(txn, out);
         }
     }
 
@@ -413,9 +376,13 @@ impl Conductor {
         }
     }
 
-    fn begin(&mut self, txn: TxnId, flight: Flight, out: &mut ConductorOutputs) {
+    fn begin(&mut self, txn: TxnId, mut flight: Flight, out: &mut ConductorOutputs) {
         out.milestone(txn, Milestone::Begun);
-        flight.ask_votes(txn, out);
+        if flight.removed.is_empty() {
+            flight.ask_votes(txn, out);
+        } else {
+            flight.go_on_without(txn, out);
+        }
         out.timer(txn, ConductorTimer::Vote);
         out.timer(txn, ConductorTimer::Resend);
         self.undecided += 1;

@@ -59,9 +59,11 @@ pub enum Reply {
     IdInUse,
     /// At or below the horizon: its outcome is no longer known here.
     Expired,
-    /// A limit is reached, or another content is under way under this id: this request began
-    /// nothing. An earlier one for the same content may have.
+    /// A limit is reached: this request began nothing.
     Busy,
+    /// Another content is under way under this id, and which of the two the id belongs to is not
+    /// recorded: this request began nothing. An earlier one for the same content may have.
+    Contested,
     /// There is no record, which binds nobody.
     NoRecord,
 }

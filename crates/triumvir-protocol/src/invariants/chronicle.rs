@@ -45,6 +45,8 @@ pub struct Chronicle {
     pub(super) closed: BTreeSet<Key>,
     pub(super) disks: BTreeMap<ParticipantId, (Horizon, BTreeMap<TxnId, Branch>)>,
     pub(super) open: Vec<BTreeMap<TxnId, Open>>,
+    /// Participants that an operator has removed: nobody waits for them.
+    pub(super) removed: BTreeSet<ParticipantId>,
 }
 
 /// The coordinator's place among the acceptors.
@@ -64,6 +66,9 @@ impl Chronicle {
     pub(super) fn observe(&mut self, view: &View<'_>) {
         for coordinator in &view.coordinators {
             self.horizon = self.horizon.max(coordinator.horizon());
+            let registered = coordinator.participants().iter();
+            let removed = registered.filter(|(_, known)| known.removed);
+            self.removed.extend(removed.map(|(id, _)| *id));
             for (&txn, open) in coordinator.open() {
                 self.name(txn, &open.terms);
                 let record = (open.terms.digest, open.voters.clone());

@@ -1,5 +1,5 @@
-//! docs/protocol.md, "Invariants", forget: a commit ends only when all YES voters have made it durable,
-//! and until it has ended no horizon passes it.
+//! docs/protocol.md, "Invariants", forget: a commit ends only when all YES voters that are not removed
+//! have made it durable, and until it has ended no horizon passes it.
 
 use super::{Chronicle, Verdict, Violation};
 use crate::Value;
@@ -18,7 +18,9 @@ pub(super) fn check(past: &Chronicle) -> Verdict {
             effects.and_then(|effects| effects.get(id)) == Some(&Value::Commit)
         };
         if ended == Some(Value::Commit)
-            && let Some(missing) = voters.iter().find(|id| !applied(*id))
+            && let Some(missing) = voters
+                .iter()
+                .find(|id| !applied(*id) && !past.removed.contains(id))
         {
             let detail = format!("{txn} {digest}: ended, and {missing} has not applied it");
             return Err(Violation::new("forget", detail));

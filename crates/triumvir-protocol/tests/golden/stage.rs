@@ -7,14 +7,15 @@
 //! `work [pI]` · `append|lose [text]` · `apply nI|all` · `talk` (deliver and work until all is quiet) ·
 //! `run` (append and apply, too) · `cut|mend party` · `timer party Name tK` · `elect|depose nI` ·
 //! `win nI` (elected, and the other replicas have not heard of it) · `crash|restart pI` ·
-//! `horizon nI tK` · `bare` (participants' frames carry no horizon) ·
+//! `register` (all participants: only then can they be removed) · `remove nI pK` · `horizon nI tK` · `bare` (participants' frames carry no horizon) ·
 //! `quietly command` (prints nothing) · `show`
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use triumvir_protocol::{
-    Ballot, ConductorTimer, Incarnation, Mode, ParticipantId, ParticipantTimer, ReplicaId, Request,
-    Rules, TxnId, Value, Work,
+    Ballot, ConductorTimer, DiskId, Incarnation, Mode, ParticipantId, ParticipantTimer, Record,
+    Register, ReplicaId, Request, Rules, TxnId, Value, Work,
 };
 
 use crate::world::{Ask, Body, Envelope, Party, Plan, Timer, World};
@@ -182,6 +183,8 @@ impl Stage {
                 world.say(format!("forge {}", world.envelope(&envelope)));
                 world.deliver_copy(envelope);
             }
+            ("register", []) => register_all(world),
+            ("remove", [at, id]) => world.propose_removal(replica(at), node(id)),
             ("horizon", [at, what]) => world.propose_horizon(replica(at), txn(what)),
             _ => panic!("no such command: {word} {words:?}"),
         }
@@ -300,6 +303,22 @@ impl Stage {
         }
         panic!("they never come to an end");
     }
+}
+
+/// Their registrations give the participants the ids that they have in this world.
+fn register_all(world: &mut World) {
+    for id in world.nodes.keys() {
+        let (name, disk) = (id.to_string().into(), DiskId(u128::from(id.0)));
+        world.log.push(Record::Register(Register {
+            address: Arc::clone(&name),
+            name,
+            disk,
+            previous: Incarnation(0),
+            nonce: disk.0,
+            replace: false,
+        }));
+    }
+    apply_all(world);
 }
 
 fn content(world: &mut World, mode: &str, parts: &[&str]) {

@@ -3,7 +3,7 @@
 
 use triumvir_protocol::{
     Caller, Conductor, ConductorOutputs, ConductorTimer, Coordinator, Digest, Effect, Limits,
-    Record, ReplicaId, Request, Rules, Submission, TxnId,
+    ParticipantId, Record, ReplicaId, Request, Rules, Submission, TxnId,
 };
 
 use super::{Asked, Body, Envelope, Party, Timer, World};
@@ -98,6 +98,7 @@ impl World {
             (Effect::Transaction(txn), Some(conductor)) => {
                 conductor.on_applied(state, txn, &mut out);
             }
+            (Effect::Removed(who), Some(conductor)) => conductor.on_removed(who, &mut out),
             (Effect::Horizon(_), Some(conductor)) => conductor.on_horizon(state, &mut out),
             _ => {}
         }
@@ -163,6 +164,14 @@ impl World {
         self.conduct(id, |conductor, state, out| {
             conductor.propose_horizon(state, wanted, out);
         });
+    }
+
+    /// An operator tells the replica that `who` never comes back.
+    pub(crate) fn propose_removal(&mut self, id: ReplicaId, who: ParticipantId) {
+        let record = Record::Remove { participant: who };
+        record.check().expect("only sound records are proposed");
+        self.say(format!("  {id} proposes {}", self.record(&record)));
+        self.limbo.push((id, record));
     }
 
     pub(super) fn deliver_to_replica(&mut self, to: ReplicaId, envelope: Envelope) {

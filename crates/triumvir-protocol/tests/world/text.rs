@@ -133,6 +133,7 @@ impl World {
             Record::Horizon(horizon) => format!("HORIZON {}", self.txn(horizon.0)),
             Record::Activate { replica, .. } => format!("ACTIVATE {replica}"),
             Record::Register(register) => format!("REGISTER {}", register.name),
+            Record::Remove { participant } => format!("REMOVE {participant}"),
         }
     }
 
@@ -202,6 +203,7 @@ impl World {
             Reply::IdInUse => format!("ID IN USE {key}"),
             Reply::Expired => format!("EXPIRED {key}"),
             Reply::Busy => format!("BUSY {key}"),
+            Reply::Contested => format!("CONTESTED {key}"),
             Reply::NoRecord => format!("NO RECORD {key}"),
         }
     }

@@ -9,6 +9,7 @@ use triumvir_storage::{Database, Limits, Options, Writer};
 
 use crate::log_store::LogStore;
 use crate::machine::{MachineEvent, MachineProxy};
+use crate::roll::Roll;
 use crate::snapshots::Snapshots;
 use crate::types::TypeConfig;
 
@@ -28,7 +29,7 @@ impl StoreBuilder<TypeConfig, LogStore, MachineProxy, (TempDir, Database)> for B
         Ok((
             (folder, database),
             log,
-            MachineProxy::new(events, snapshots),
+            MachineProxy::new(events, snapshots, Roll::default()),
         ))
     }
 }

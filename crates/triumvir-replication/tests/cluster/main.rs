@@ -9,7 +9,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use node::{Cluster, Node, eventually, within};
-use triumvir_replication::{InitializeError, Member, Outcome, ReadError, TransferError};
+use triumvir_replication::{
+    InitializeError, Member, MembershipError, Outcome, ReadError, TransferError,
+};
+
+/// A member whose process never runs.
+fn absent() -> Member {
+    Member {
+        address: "127.0.0.1:1".to_owned(),
+        disk: 0,
+    }
+}
 
 /// Proposes until it is applied, at whoever leads, and gives the index.
 async fn propose(cluster: &Cluster, data: &'static str) -> u64 {
@@ -122,6 +132,9 @@ async fn a_replica_that_missed_purged_entries_catches_up_by_snapshot() {
     let leader = cluster.leader().await;
     let late = cluster.other_than(leader);
     cluster.stop(late).await;
+    let replica = cluster.node(cluster.leader().await).replica.clone();
+    within(replica.add_learner(4, absent())).await.unwrap();
+    within(replica.remove(4, false)).await.unwrap();
 
     let mut index = 0;
     for _ in 0..50 {
@@ -138,6 +151,10 @@ async fn a_replica_that_missed_purged_entries_catches_up_by_snapshot() {
     let node = cluster.node(late);
     node.applied(52).await;
     assert!(node.replica.status().snapshot_index >= Some(index));
+    assert!(
+        node.replica.is_removed(4),
+        "a snapshot says who was a member"
+    );
     let leader = cluster.leader().await;
     assert_eq!(node.state(), cluster.node(leader).state());
 
@@ -146,6 +163,7 @@ async fn a_replica_that_missed_purged_entries_catches_up_by_snapshot() {
     cluster.restart(late).await;
     let node = cluster.node(late);
     node.applied(52).await;
+    assert!(node.replica.is_removed(4), "and so it does on disk");
     assert_eq!(node.state(), cluster.node(cluster.leader().await).state());
     cluster.shutdown().await;
 }
@@ -271,12 +289,38 @@ async fn members_are_added_promoted_and_removed() {
     };
     cluster.add(newcomer).await;
     let replica = cluster.node(leader).replica.clone();
-    within(replica.add_learner(4, member)).await.unwrap();
+    within(replica.add_learner(4, member.clone()))
+        .await
+        .unwrap();
     cluster.node(4).applied(1).await;
     assert!(replica.members().learners.contains_key(&4));
+    within(replica.add_learner(4, member.clone()))
+        .await
+        .unwrap();
+    let caught_up = || {
+        let peers = replica.status().peers;
+        peers
+            .get(&4)
+            .is_some_and(|peer| peer.lag_entries == 0 && peer.ack_millis.is_some())
+    };
+    eventually(caught_up).await;
     within(replica.promote(4)).await.unwrap();
     let removed = cluster.ids().find(|id| *id != leader && *id != 4).unwrap();
-    within(replica.remove(removed)).await.unwrap();
+    let leads = within(replica.remove(leader, false)).await.unwrap_err();
+    assert!(matches!(leads, MembershipError::Leads { .. }), "{leads:?}");
+    within(replica.remove(removed, false)).await.unwrap();
+    within(replica.remove(removed, false)).await.unwrap();
+    assert!(replica.is_removed(removed));
+    let again = within(replica.add_learner(removed, member.clone())).await;
+    assert!(
+        matches!(again, Err(MembershipError::IdUsed { free: 5, .. })),
+        "{again:?}"
+    );
+    let twice = within(replica.add_learner(5, member)).await;
+    assert!(
+        matches!(twice, Err(MembershipError::AddressTaken { holder: 4, .. })),
+        "{twice:?}"
+    );
     let members = replica.members();
     assert!(!members.changing);
     let expected: BTreeSet<u64> = (1..=4).filter(|id| *id != removed).collect();
@@ -288,6 +332,67 @@ async fn members_are_added_promoted_and_removed() {
     cluster.stop(removed).await;
     propose(&cluster, "b").await;
     cluster.node(4).applied(2).await;
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_would_lose_the_majority_is_refused() {
+    let mut cluster = Cluster::start(3, |_| {}).await;
+    propose(&cluster, "a").await;
+    let leader = cluster.leader().await;
+    let (down, up) = {
+        let mut others = cluster.ids().filter(|id| *id != leader);
+        (others.next().unwrap(), others.next().unwrap())
+    };
+    let replica = cluster.node(leader).replica.clone();
+    within(replica.add_learner(4, absent())).await.unwrap();
+    let early = within(replica.promote(4)).await;
+    assert!(
+        matches!(early, Err(MembershipError::Behind { .. })),
+        "{early:?}"
+    );
+    within(replica.admit(4, 9)).await.unwrap();
+    within(replica.admit(4, 9)).await.unwrap();
+    let other = within(replica.admit(4, 10)).await;
+    assert!(
+        matches!(other, Err(MembershipError::OtherDisk { known: 9, .. })),
+        "{other:?}"
+    );
+    cluster.stop(down).await;
+    let silent = || {
+        let peers = replica.status().peers;
+        peers
+            .get(&down)
+            .is_some_and(|peer| peer.ack_millis.is_none_or(|age| age > 5_000))
+    };
+    eventually(silent).await;
+    let refused = within(replica.remove(up, false)).await;
+    assert!(
+        matches!(
+            refused,
+            Err(MembershipError::Majority {
+                voters: 2,
+                answering: 1,
+                ..
+            })
+        ),
+        "{refused:?}"
+    );
+    // By force it is begun, and ends only when the majority of those that remain is back.
+    let forced = {
+        let replica = replica.clone();
+        tokio::spawn(async move { replica.remove(up, true).await })
+    };
+    eventually(|| replica.members().changing).await;
+    let meanwhile = within(replica.promote(4)).await;
+    assert!(
+        matches!(meanwhile, Err(MembershipError::Changing)),
+        "{meanwhile:?}"
+    );
+    cluster.restart(down).await;
+    within(forced).await.unwrap().unwrap();
+    assert!(replica.is_removed(up));
+    propose(&cluster, "b").await;
     cluster.shutdown().await;
 }
 

@@ -70,6 +70,8 @@ struct StoredRegistration {
     address: String,
     #[prost(bool, tag = "7")]
     replaced: bool,
+    #[prost(bool, tag = "8")]
+    removed: bool,
 }
 
 /// A snapshot of the replicated state.
@@ -97,6 +99,7 @@ pub fn encode_coordinator(coordinator: &Coordinator) -> Vec<u8> {
             nonce: bits(entry.nonce),
             address: entry.address.to_string(),
             replaced: entry.replaced,
+            removed: entry.removed,
         });
     encode(&StoredCoordinator {
         open: open.collect(),
@@ -142,6 +145,7 @@ pub fn decode_coordinator(bytes: &[u8], rules: Rules) -> Result<Coordinator, Cod
             nonce: number(&entry.nonce, "nonce")?,
             address: entry.address.into(),
             replaced: entry.replaced,
+            removed: entry.removed,
         };
         registry.insert(ParticipantId(entry.id), value);
     }
@@ -190,6 +194,9 @@ mod tests {
             register("orders", 1),
             register("orders", 2),
             register("stock", 3),
+            Record::Remove {
+                participant: ParticipantId(3),
+            },
             pre_commit(10),
             pre_commit(11),
             Record::Accept {
@@ -212,6 +219,11 @@ mod tests {
                 digest: None,
                 reason: AbortReason::Decided,
             },
+            Record::Abort {
+                txn: txn(14),
+                digest: None,
+                reason: AbortReason::Removed(ParticipantId(3)),
+            },
             Record::Horizon(Horizon(txn(4))),
         ]
     }
@@ -226,7 +238,7 @@ mod tests {
         }
         assert_eq!(
             (coordinator.open().len(), coordinator.ended().len()),
-            (1, 3)
+            (1, 4)
         );
         let bytes = encode_coordinator(&coordinator);
         assert_eq!(
@@ -245,6 +257,9 @@ mod tests {
             value,
             expected,
         }]);
+        assert!(matches!(decode_records(&bytes), Err(CodecError::Record(_))));
+        let participant = ParticipantId(0);
+        let bytes = encode_records(&[Record::Remove { participant }]);
         assert!(matches!(decode_records(&bytes), Err(CodecError::Record(_))));
     }
 }

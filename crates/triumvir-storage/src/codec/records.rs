@@ -20,7 +20,7 @@ struct StoredBatch {
 struct StoredRecord {
     #[prost(bytes = "vec", tag = "1")]
     txn: Vec<u8>,
-    #[prost(oneof = "Kind", tags = "2, 3, 4, 5, 6, 7, 8")]
+    #[prost(oneof = "Kind", tags = "2, 3, 4, 5, 6, 7, 8, 9")]
     kind: Option<Kind>,
 }
 
@@ -40,6 +40,8 @@ enum Kind {
     Activate(StoredActivate),
     #[prost(message, tag = "8")]
     Register(StoredRegister),
+    #[prost(uint32, tag = "9")]
+    Remove(u32),
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -108,6 +110,7 @@ impl From<AbortReason> for StoredAbortReason {
             AbortReason::Decided => (3, 0),
             AbortReason::Reported(participant) => (4, participant.0),
             AbortReason::Fenced => (5, 0),
+            AbortReason::Removed(participant) => (6, participant.0),
         };
         Self { kind, participant }
     }
@@ -124,6 +127,7 @@ impl TryFrom<StoredAbortReason> for AbortReason {
             3 => Self::Decided,
             4 => Self::Reported(participant),
             5 => Self::Fenced,
+            6 => Self::Removed(participant),
             _ => return Err(CodecError::Field("reason")),
         })
     }
@@ -182,6 +186,7 @@ impl From<&Record> for StoredRecord {
                 }),
             ),
             Record::Register(register) => (None, Kind::Register(register.into())),
+            Record::Remove { participant } => (None, Kind::Remove(participant.0)),
         };
         Self {
             txn: id.map_or_else(Vec::new, |txn| bits(txn.as_u128())),
@@ -249,6 +254,9 @@ impl TryFrom<StoredRecord> for Record {
                 address: register.address.into(),
                 replace: register.replace,
             }),
+            Kind::Remove(id) => Self::Remove {
+                participant: ParticipantId(id),
+            },
         };
         record.check()?;
         Ok(record)

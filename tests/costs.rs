@@ -1,0 +1,79 @@
+//! What a transaction costs, counted and not timed: the same on a slow machine. A change that makes
+//! each of them force, replicate or send more than before fails here, and not in a benchmark later.
+
+use anyhow::{Context as _, ensure};
+use triumvir_client::put;
+use triumvir_testkit::Who;
+use triumvir_tests::{PARTICIPANTS, System};
+
+/// One after another, so that no two share a batch.
+const COMMITS: u32 = 50;
+
+/// What was counted since the processes started.
+#[derive(Clone, Copy, Debug)]
+struct Counted {
+    replica_forces: f64,
+    participant_forces: f64,
+    entries: f64,
+}
+
+async fn count(system: &System, leader: &Who) -> anyhow::Result<Counted> {
+    let cluster = &system.cluster;
+    let mut counted = Counted {
+        replica_forces: 0.0,
+        participant_forces: 0.0,
+        entries: 0.0,
+    };
+    for seat in cluster.seats() {
+        let metrics = cluster.metrics(seat.who()).await?;
+        let forces = metrics.histogram("triumvir_storage_fsync_seconds", &[]);
+        let forces = forces.context("every process forces")?.count;
+        match seat.who() {
+            Who::Replica(_) => counted.replica_forces += forces,
+            Who::Participant(_) => counted.participant_forces += forces,
+        }
+    }
+    counted.entries = cluster.status(leader).await?.applied as f64;
+    Ok(counted)
+}
+
+/// Proves: a commit at two participants, alone, takes one Raft entry for its record and at most one
+/// for its end, two forced writes at most for these at each replica, and three forced writes at each
+/// participant (vote, pre-commit, commit).
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_forces_and_replicates_no_more_than_its_steps() -> anyhow::Result<()> {
+    let mut system = System::start().await?;
+    let (leader, _) = system.roles().await?;
+    buy(&system, 0).await?;
+    system.wait_unlocked().await?;
+    let before = count(&system, &leader).await?;
+    for number in 1..=COMMITS {
+        buy(&system, number).await?;
+    }
+    system.wait_unlocked().await?;
+    let after = count(&system, &leader).await?;
+
+    let per = |before: f64, after: f64| (after - before) / f64::from(COMMITS);
+    let entries = per(before.entries, after.entries);
+    let replicas = per(before.replica_forces, after.replica_forces);
+    let participants = per(before.participant_forces, after.participant_forces);
+    ensure!(entries <= 2.2, "{entries} Raft entries for each commit");
+    ensure!(
+        replicas <= 6.6,
+        "{replicas} forced writes at replicas for each commit"
+    );
+    ensure!(
+        participants <= 6.6,
+        "{participants} forced writes at participants for each commit"
+    );
+    Ok(())
+}
+
+async fn buy(system: &System, number: u32) -> anyhow::Result<()> {
+    let [orders, stock] = PARTICIPANTS;
+    let key = number.to_string();
+    let transaction = system.client.transaction();
+    let transaction = transaction.at(orders, put(key.clone(), "1"));
+    transaction.at(stock, put(key, "1")).commit().await?;
+    Ok(())
+}
