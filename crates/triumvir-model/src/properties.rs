@@ -2,7 +2,8 @@
 
 use stateright::{Model, Property};
 use triumvir_protocol::{
-    AbortReason, Answer, BranchState, Conductor, NoReason, Outcome, Phase, Record, Standing, Value,
+    AbortReason, Answer, BranchState, Conductor, NoReason, Outcome, ParticipantId, Phase, Record,
+    Standing, Value,
 };
 
 use crate::model::World;
@@ -125,12 +126,21 @@ fn reachable_by_peers(bounds: &Bounds) -> Vec<Property<World>> {
     some
 }
 
-/// Everybody on the list of a content has carried out `outcome`.
+/// Everybody on the list of a content has carried out `outcome`, but for those that only read.
 fn everybody(world: &World, state: &State, outcome: Outcome) -> bool {
     let carried_out = |content: &Content| {
         let key = (TXN, content.terms.digest);
-        let mut listed = content.terms.participants.iter();
-        listed.all(|id| state.nodes[id.0 as usize - 1].effects.get(&key) == Some(&outcome))
+        let at = |id: &ParticipantId| id.0 as usize - 1;
+        let read = |id: &ParticipantId| {
+            let branch = state.branch(at(id));
+            branch.is_some_and(|branch| matches!(branch.state, BranchState::Read { .. }))
+        };
+        let effect = |id: &ParticipantId| state.nodes[at(id)].effects.get(&key);
+        let listed = &content.terms.participants;
+        listed.iter().any(|id| effect(id).is_some())
+            && listed
+                .iter()
+                .all(|id| effect(id) == Some(&outcome) || read(id))
     };
     world.bounds.contents.iter().any(carried_out)
 }

@@ -71,6 +71,17 @@ pub fn short() -> Vec<Named> {
         restarts: true,
         ..fences(2, 2, 1, 1)
     };
+    let reader = Bounds {
+        votes: vec![vec![Vote::Yes], vec![Vote::Read]],
+        inquiries: vec![1, 1],
+        ..two(|b| b.eager = true)
+    };
+    let slow = Bounds {
+        slow: true,
+        restarts: true,
+        restarts_max: Some(1),
+        ..fences(2, 2, 1, 1)
+    };
     let three = of(3, |b| b.restarts = true);
     let (two_phase, three_phase) = (Mode::TwoPhase, Mode::ThreePhase);
     vec![
@@ -84,6 +95,8 @@ pub fn short() -> Vec<Named> {
         ("two leader changes", leaders),
         ("fence rounds", two(|b| b.inquiries.fill(1))),
         ("fence rounds and crashes", crashes),
+        ("fence rounds with a READ voter", reader),
+        ("fence rounds, slow resources, a crash each", slow),
         ("ballots to round 2", fences(2, 2, 1, 2)),
         ("two leader changes and fence rounds", fences(2, 2, 3, 1)),
         ("three participants", three),
