@@ -77,8 +77,8 @@ fn named(name: &str) -> Result<Named, String> {
     found.ok_or_else(|| format!("no such run: {name}"))
 }
 
-/// Prints what each run found. `whole`: shortest ways are looked for; a run that was given up, or did not reach what it must, fails
-/// as one does in which a property does not hold.
+/// Prints what each run found. With `whole`, shortest ways are looked for, and a run that was given up
+/// or did not reach what it must fails as one does in which a property does not hold.
 fn check(runs: Vec<Named>, seconds: u64, whole: bool) -> Result<(), Box<dyn Error>> {
     let mut failed = Vec::new();
     for (name, bounds) in runs {
