@@ -43,6 +43,8 @@ struct State {
     registrations: Vec<u128>,
     /// Registrations are applied, and their answers are lost.
     mute: bool,
+    /// Registrations are not applied.
+    leaderless: bool,
     epoch: u64,
     horizon: Horizon,
 }
@@ -76,6 +78,11 @@ impl Fake {
     /// Registrations are applied from now on, and their answers are lost.
     pub(crate) fn mute(&self, mute: bool) {
         self.shared.state.lock().unwrap().mute = mute;
+    }
+
+    /// Registrations are refused from now on, as by a replica that knows of no leader.
+    pub(crate) fn lose_leader(&self) {
+        self.shared.state.lock().unwrap().leaderless = true;
     }
 
     /// The marks of all registrations that were asked for.
@@ -222,6 +229,9 @@ impl Participants for Service {
     ) -> Result<Response<v1::RegisterResponse>, Status> {
         let request = request.into_inner();
         let mut state = self.0.state.lock().unwrap();
+        if state.leaderless {
+            return Err(Failure::from(Code::NoLeader).into());
+        }
         let nonce = ids::number("nonce", &request.nonce).unwrap();
         state.registrations.push(nonce);
         let record = Record::Register(Register {

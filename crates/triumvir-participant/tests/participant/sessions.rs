@@ -211,11 +211,13 @@ async fn a_lost_session_is_opened_again() {
     let data = tempfile::tempdir().unwrap();
     let first = Fake::start().await;
     let second = Fake::start().await;
+    // It does not know the registration: sessions with it fail and are tried again. Which of the two is
+    // asked first to register is decided by their ports.
+    second.lose_leader();
     let mut config = config("orders", data.path(), first.address);
     config.coordinators.push(second.address.to_string());
     let node = Node::start(config).await;
     let id = first.session("orders").await;
-    // The second replica does not know the registration; its sessions fail and are tried again.
     let job = Job::one(id, &[put("a", 1)]);
     first.say(id, job.txn, job.terms.digest, job.can_commit(id));
     assert!(matches!(
