@@ -103,7 +103,7 @@ async fn commit_until_snapshot(
 /// no transaction and leaves no client without an answer.
 #[tokio::test(flavor = "multi_thread")]
 async fn rolling_restart_under_load_aborts_nothing() -> anyhow::Result<()> {
-    let mut system = System::start().await?;
+    let mut system = System::start_with(Setup::asking()).await?;
     let load = Load::start(&system.client);
     let (leader, followers) = system.roles().await?;
     for who in [leader].into_iter().chain(followers) {

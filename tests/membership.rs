@@ -56,7 +56,7 @@ async fn a_wiped_replica_is_replaced_under_a_new_id() -> anyhow::Result<()> {
 /// and its process ends.
 #[tokio::test(flavor = "multi_thread")]
 async fn removing_the_leader_under_load_loses_nothing() -> anyhow::Result<()> {
-    let mut system = System::start().await?;
+    let mut system = System::start_with(Setup::asking()).await?;
     let load = Load::start(&system.client);
     load.wait_progress(&mut system).await?;
     let (leader, followers) = system.roles().await?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{bail, ensure};
 use triumvir_client::{Applied, Client, Code, CommitError, Outcome, TxnId, draw_txn, put};
 use triumvir_testkit::Who;
-use triumvir_tests::{Pending, System};
+use triumvir_tests::{Pending, Setup, System};
 
 /// How long a call may take while nobody can decide. It is told to the call; nothing is measured.
 const SHORT: Duration = Duration::from_secs(2);
@@ -133,7 +133,7 @@ async fn lost(mut system: System, lost: [Who; 2]) -> anyhow::Result<()> {
 /// the others are back.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_left_alone_keeps_nobody_waiting() -> anyhow::Result<()> {
-    let mut system = System::start().await?;
+    let mut system = System::start_with(Setup::asking()).await?;
     let (_, followers) = system.roles().await?;
     let followers: [Who; 2] = followers.try_into().expect("two of three follow");
     lost(system, followers).await
@@ -142,7 +142,7 @@ async fn a_leader_left_alone_keeps_nobody_waiting() -> anyhow::Result<()> {
 /// Proves: the same for a follower that is left alone.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_follower_left_alone_keeps_nobody_waiting() -> anyhow::Result<()> {
-    let mut system = System::start().await?;
+    let mut system = System::start_with(Setup::asking()).await?;
     let (leader, followers) = system.roles().await?;
     lost(system, [leader, followers[0].clone()]).await
 }

@@ -13,6 +13,7 @@ mod output;
 mod paint;
 mod process;
 mod settings;
+mod silence;
 mod spec;
 mod usage;
 mod view;

@@ -171,3 +171,24 @@ fn the_benchmark_reports_every_round() {
         assert_eq!(processes.len(), 6, "{round}");
     }
 }
+
+#[test]
+fn the_benchmark_kills_the_leader_and_sees_commits_go_on() {
+    let output = triumvir(&["bench", "--local", "--kills", "2", "--clients", "4"]);
+    assert!(output.status.success(), "{}", text(&output));
+    let report = json(&output);
+    let kills = report["kills"].as_array().expect("the kills are a list");
+    assert_eq!(kills.len(), 2);
+    for kill in kills {
+        assert!(kill["replica"].is_u64(), "{kill}");
+        assert!(
+            kill["commits_stopped_millis"].as_f64() > Some(0.0),
+            "{kill}"
+        );
+    }
+    let spread = &report["commits_stopped_millis"];
+    for value in ["min", "median", "max"] {
+        assert!(spread[value].is_number(), "{value} in {spread}");
+    }
+    assert!(report["committed"].as_u64() >= Some(400), "{report}");
+}

@@ -78,27 +78,23 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     run_all(args, nextest)
 }
 
-/// Builds the `triumvir` binary, with failpoints, and says where cargo put it.
+/// Builds everything that is tested in one go, since the same dependencies with the features of a part
+/// of the workspace would be others, and says where cargo put the binary, which has failpoints.
 fn build() -> anyhow::Result<PathBuf> {
     let mut command = cargo_command();
-    command.args([
-        "build",
-        "--locked",
-        "--package",
-        "triumvir-cli",
-        "--bin",
-        "triumvir",
-    ]);
+    command.args(["build", "--workspace", "--locked"]);
+    command.args(["--lib", "--bins", "--tests", "--examples"]);
     command
         .args(FEATURES)
         .args(["--message-format", "json-render-diagnostics"])
         .stderr(Stdio::inherit());
     let output = command.output().context("cannot start cargo build")?;
-    anyhow::ensure!(output.status.success(), "building the binary failed");
+    anyhow::ensure!(output.status.success(), "building failed");
     String::from_utf8_lossy(&output.stdout)
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-        .filter_map(|message| message["executable"].as_str().map(PathBuf::from))
-        .next_back()
+        .filter(|message| message["target"]["name"] == "triumvir")
+        .filter(|message| message["profile"]["test"] == false)
+        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
         .context("cargo build named no executable")
 }

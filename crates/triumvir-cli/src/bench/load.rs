@@ -10,6 +10,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use tokio::task::JoinSet;
 use triumvir_client::{Client, Mode, Transaction, put};
 
+use super::moments::Moments;
 use super::tally::Tally;
 
 /// So many keys that clients practically never meet, without hot keys.
@@ -54,13 +55,22 @@ pub(super) struct Load {
 }
 
 impl Load {
-    /// Starts `count` clients. Nothing is counted yet.
-    pub(super) fn start(client: &Client, work: &Arc<Work>, count: u32) -> Self {
+    /// Starts `count` clients, who note when each commit is acknowledged if there are `moments`.
+    /// Nothing is counted yet.
+    pub(super) fn start(
+        client: &Client,
+        work: &Arc<Work>,
+        count: u32,
+        moments: Option<&Arc<Moments>>,
+    ) -> Self {
         let stage = Arc::new(AtomicU8::new(WARMING));
         let mut clients = JoinSet::new();
         for number in 0..count {
             let (client, work, stage) = (client.clone(), work.clone(), stage.clone());
-            clients.spawn(async move { run(&client, &work, &stage, number).await });
+            let moments = moments.cloned();
+            clients.spawn(
+                async move { run(&client, &work, &stage, number, moments.as_deref()).await },
+            );
         }
         Self { stage, clients }
     }
@@ -86,13 +96,22 @@ impl Load {
     }
 }
 
-async fn run(client: &Client, work: &Work, stage: &AtomicU8, number: u32) -> Tally {
+async fn run(
+    client: &Client,
+    work: &Work,
+    stage: &AtomicU8,
+    number: u32,
+    moments: Option<&Moments>,
+) -> Tally {
     let mut rng = StdRng::seed_from_u64(work.seed.wrapping_add(u64::from(number)));
     let mut tally = Tally::new();
     while stage.load(Ordering::Relaxed) != OVER {
         let transaction = work.transaction(client, &mut rng);
         let began = Instant::now();
         let ended = transaction.commit().await;
+        if let (Some(moments), Ok(_)) = (moments, &ended) {
+            moments.note();
+        }
         if stage.load(Ordering::Relaxed) != MEASURING {
             continue;
         }

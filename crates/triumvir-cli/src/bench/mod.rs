@@ -2,7 +2,9 @@
 //!
 //! Every figure is measured: nothing is estimated, and what a cluster does not tell is left out.
 
+mod failover;
 mod load;
+mod moments;
 mod reading;
 mod report;
 mod table;
@@ -38,6 +40,7 @@ from the metrics of the processes that serve them, processor time from /proc.
 
 Examples:
   triumvir bench --local --participants 2 --clients 1,16,64,256
+  triumvir bench --local --kills 30
   triumvir bench --local --protocol two-phase --hot-keys 10 --dir /var/tmp
   triumvir bench --coordinators 10.0.0.1:7401 --participants orders,payments --http 10.0.0.1:7501";
 
@@ -88,6 +91,10 @@ pub(crate) struct Args {
     /// How long to run before measuring
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = parse_duration)]
     warmup: Duration,
+    /// With --local: kill the leader so often with SIGKILL, and measure how long commits stop
+    #[arg(long, value_name = "N", requires = "local", conflicts_with_all = ["duration", "warmup"],
+        value_parser = clap::value_parser!(u32).range(1..))]
+    kills: Option<u32>,
     /// How outcomes are decided
     #[arg(long, value_enum, default_value = "three-phase")]
     protocol: Protocol,
@@ -131,9 +138,8 @@ pub(crate) async fn run(
 ) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::new()?;
     tokio::select! {
-        report = measure(args, globals, output) => {
-            let report = report?;
-            output.show(&report, || table::text(&report, output))?;
+        shown = measure(args, globals, output) => {
+            shown?;
             Ok(Exit::Ok.into())
         }
         signal = signals.next() => {
@@ -143,8 +149,9 @@ pub(crate) async fn run(
     }
 }
 
-async fn measure(args: &Args, globals: &Globals, output: &Output) -> anyhow::Result<Report> {
-    let target = if args.local {
+/// Measures what is asked for, and shows it.
+async fn measure(args: &Args, globals: &Globals, output: &Output) -> anyhow::Result<()> {
+    let mut target = if args.local {
         Target::local(args, globals.timeout).await?
     } else {
         Target::running(args, globals)?
@@ -156,10 +163,17 @@ async fn measure(args: &Args, globals: &Globals, output: &Output) -> anyhow::Res
     if in_memory {
         output.note("the folder is in memory, where forcing a write costs nothing; see --dir");
     }
+    let work = Arc::new(work(args, &target));
+    if let Some(kills) = args.kills {
+        if args.clients.len() > 1 {
+            return Err(Failure::usage("--kills takes one number of --clients").into());
+        }
+        let report = failover::measure(args, kills, &mut target, &work, output).await?;
+        return Ok(output.show(&report, || table::failovers(&report, output))?);
+    }
     if target.http.is_empty() {
         output.note("phases, fsyncs and batches are in the metrics of the replicas; see --http");
     }
-    let work = Arc::new(work(args, &target));
     let mut rounds = Vec::with_capacity(args.clients.len());
     for clients in &args.clients {
         output.note(format!(
@@ -168,7 +182,7 @@ async fn measure(args: &Args, globals: &Globals, output: &Output) -> anyhow::Res
         ));
         rounds.push(round(args, &target, &work, *clients).await?);
     }
-    Ok(Report {
+    let report = Report {
         protocol: args.protocol.name(),
         participants: target.participants.clone(),
         payload_bytes: work.payload.len(),
@@ -177,7 +191,8 @@ async fn measure(args: &Args, globals: &Globals, output: &Output) -> anyhow::Res
         local: args.local,
         in_memory,
         rounds,
-    })
+    };
+    Ok(output.show(&report, || table::text(&report, output))?)
 }
 
 fn work(args: &Args, target: &Target) -> Work {
@@ -199,7 +214,7 @@ async fn round(
     clients: u32,
 ) -> anyhow::Result<Round> {
     let read = || Reading::take(&target.client, &target.http, target.cluster.as_ref());
-    let load = Load::start(&target.client, work, clients);
+    let load = Load::start(&target.client, work, clients, None);
     tokio::time::sleep(args.warmup).await;
     let before = read().await?;
     load.measure();

@@ -1,7 +1,10 @@
 //! The report as tables for people.
 
+use std::collections::BTreeMap;
+
 use comfy_table::Table;
 
+use super::failover::Failovers;
 use super::reading::{PARTICIPANTS, PHASES, REPLICAS};
 use super::report::{Quantiles, Report, Round};
 use crate::output::Output;
@@ -20,6 +23,37 @@ pub(super) fn text(report: &Report, output: &Output) -> String {
     tables.push(processes(report, output));
     let tables: Vec<_> = tables.iter().map(ToString::to_string).collect();
     format!("{}\n\n{}", head(report), tables.join("\n\n"))
+}
+
+/// Every kill, and their spread.
+pub(super) fn failovers(report: &Failovers, output: &Output) -> String {
+    let columns = ["kill", "replica", "commits stopped ms", "resumed after ms"];
+    let mut table = output.table(columns);
+    for (number, kill) in report.kills.iter().enumerate() {
+        let times = [
+            kill.commits_stopped_millis,
+            kill.commits_resumed_after_millis,
+        ];
+        let mut row = vec![(number + 1).to_string(), kill.replica.to_string()];
+        row.extend(times.map(|time| format!("{time:.0}")));
+        table.add_row(row);
+    }
+    let spread = report.commits_stopped_millis;
+    let counted = |counts: &BTreeMap<String, u64>| counts.values().sum::<u64>();
+    format!(
+        "{}, {} clients, the leader killed {} times\n\n{table}\n\n\
+         commits stopped for {:.0} ms in the median, {:.0} ms at least, {:.0} ms at most; \
+         {} committed, {} aborted, {} errors",
+        report.protocol,
+        report.clients,
+        report.kills.len(),
+        spread.median,
+        spread.min,
+        spread.max,
+        report.committed,
+        counted(&report.aborts),
+        counted(&report.errors),
+    )
 }
 
 fn head(report: &Report) -> String {

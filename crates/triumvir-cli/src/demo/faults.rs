@@ -9,7 +9,7 @@ use triumvir_testkit::{Cluster, ClusterError, Who};
 use super::books::Store;
 use super::meter::Meter;
 use super::progress::Progress;
-use super::silence;
+use crate::silence;
 use crate::view::duration;
 
 /// The participant that is killed: every order needs its locks.

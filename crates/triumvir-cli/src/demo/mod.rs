@@ -15,7 +15,6 @@ mod reading;
 mod replay;
 mod report;
 mod sabotage;
-mod silence;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -4,18 +4,18 @@ use std::time::Duration;
 
 /// A stretch without any acknowledged commit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Silence {
+pub(crate) struct Silence {
     /// From the fault to the beginning of the stretch: acknowledgements that were on their way still
     /// arrive.
-    pub(super) begins: Duration,
+    pub(crate) begins: Duration,
     /// How long it lasts.
-    pub(super) lasts: Duration,
+    pub(crate) lasts: Duration,
 }
 
 /// The longest stretch without an acknowledgement that begins at `from` or later and before `until`.
 /// `acknowledged` are the moments of all acknowledgements, rising; all moments count from the same
 /// instant. `None` if no acknowledgement follows: commits did not resume.
-pub(super) fn longest(
+pub(crate) fn longest(
     acknowledged: &[Duration],
     from: Duration,
     until: Duration,
