@@ -58,6 +58,10 @@ pub enum Action {
     Operate(usize),
     /// A participant's timer.
     Fire(usize, ParticipantTimer),
+    /// T1 goes off twice in a row.
+    Pair(usize),
+    /// T1 goes off, answers to polls arrive, if any are named, and T2 goes off.
+    Round(usize, [Option<u64>; 2]),
     /// A participant restarts with what it has forced.
     Restart(usize),
 }

@@ -54,6 +54,23 @@ impl Content {
     }
 }
 
+/// How T1 goes off at a participant that is in doubt.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Inquiries {
+    /// Never.
+    Never,
+    /// Once between two starts, and then twice in a row: the coordinators are asked, then the peers are
+    /// polled, as if nobody had answered. The cheap form: a participant that a coordinator has spoken
+    /// to since leaves the matter to it for ever.
+    Pair,
+    /// At any moment, any number of times.
+    Any,
+    /// The same, in fewer steps. T1 says something, which stays under way, and changes what T2 alone
+    /// looks at. So once all that it can say is said, it goes off right before T2 and at no other time;
+    /// and a peer's answer to a poll, which only T2 looks at, comes between the two.
+    Late,
+}
+
 /// A run's parties and limits. Repeated messages need no limit: they lead back to states that are
 /// known.
 #[derive(Clone, Debug)]
@@ -78,9 +95,8 @@ pub struct Bounds {
     pub seats: usize,
     /// The highest round of a ballot.
     pub rounds: u32,
-    /// By participant, how often T1 goes off there between its restarts, twice in a row each time: the
-    /// coordinators are asked, then the peers are polled.
-    pub inquiries: Vec<u8>,
+    /// By participant, how T1 goes off there.
+    pub inquiries: Vec<Inquiries>,
     /// Whether committing and undoing take time, in which other things happen.
     pub slow: bool,
     /// Whether the last seat may act on less than the whole log. Earlier seats always may.
@@ -102,6 +118,12 @@ pub struct Bounds {
     pub alarms: bool,
     /// Whether the conditions of *Non-blocking* are checked in every state.
     pub conditions: bool,
+    /// Whether they are also checked with what the parties hold in memory, not only after a restart of
+    /// all of them.
+    pub memories: bool,
+    /// Whether what can make no difference any more is left out of states: see `prune`. Argued for all
+    /// rules in force.
+    pub prune: bool,
 }
 
 impl Bounds {
@@ -119,7 +141,7 @@ impl Bounds {
             eager: false,
             seats: 1,
             rounds: 1,
-            inquiries: vec![1; participants as usize],
+            inquiries: vec![Inquiries::Pair; participants as usize],
             slow: false,
             lag: false,
             restarts: false,
@@ -130,8 +152,22 @@ impl Bounds {
             only: None,
             alarms: true,
             conditions: false,
+            memories: false,
+            prune: rules == Rules::default(),
         }
     }
+
+    /// Whether any participant asks at all.
+    pub(crate) fn inquired(&self) -> bool {
+        self.inquiries.iter().any(|t1| *t1 != Inquiries::Never)
+    }
+
+    /// Whether it begins with a record.
+    pub(crate) fn is_recorded(&self) -> bool {
+        let mut opening = self.opening.iter();
+        opening.any(|line| line.starts_with("the log takes"))
+    }
+
     /// Begins when every listed participant has voted YES by the first leader's can-commit, with all
     /// that was said still under way.
     pub fn open_voted(&mut self) {

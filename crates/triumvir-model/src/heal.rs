@@ -1,61 +1,108 @@
 //! *Non-blocking*: from a state, only the parties that a condition names go on, under a fair schedule,
-//! until the branch in doubt is decided. What is volatile or under way is lost first, so that one
-//! durable state is tried once.
+//! until the branch in doubt is decided. What is under way is lost first. What the parties hold in
+//! memory is lost as well, or kept: either could be what blocks them.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use stateright::Property;
 use triumvir_protocol::{
-    Branch, BranchState, ConductorTimer, Mode, ParticipantId, ParticipantTimer,
+    Branch, BranchState, ConductorTimer, Mode, Outcome, ParticipantId, ParticipantTimer,
 };
 
 use crate::Action;
 use crate::model::World;
-use crate::shared::hash;
-use crate::state::State;
-use crate::step::Step;
+use crate::shared::{Shared, hash};
+use crate::state::{State, TXN};
+use crate::step::{Step, reason};
 
 const ROUNDS_MAX: usize = 80;
 const QUIET_MAX: usize = 400;
 
+/// How the first of the parties ends, or why it does not.
+pub(crate) type Healed = Result<Outcome, Arc<str>>;
+
+/// Who goes on, and with what.
+#[derive(Clone, Copy, Hash)]
+struct Cast<'a> {
+    /// With a leader.
+    led: Option<Leader>,
+    /// The first is in doubt.
+    parties: &'a [usize],
+    /// With what they have forced alone.
+    restarted: bool,
+    /// Whether one that has not voted may. Where it must not have, it stays at work until it refuses.
+    votes: bool,
+}
+
+#[derive(Clone, Copy, Hash)]
+enum Leader {
+    /// One that is activated now.
+    New,
+    /// The one that was activated last, with all that it holds.
+    Last,
+}
+
+type Check = fn(&World, &State) -> Result<(), String>;
+
+const CONDITIONS: [(&str, Check); 4] = [
+    ("condition 1", |world, state| {
+        let mut doubts = doubts(state);
+        doubts.try_for_each(|(at, _)| world.heals(state, 1, &[at]))
+    }),
+    ("condition 2", |world, state| {
+        let knows = |peer: Option<&Branch>, branch: &Branch| {
+            peer.is_some_and(|peer| peer.digest == branch.digest && has_outcome(peer))
+        };
+        let alone = doubts(state).filter(|(_, branch)| has_outcome(branch));
+        let alone = alone.map(|(at, _)| vec![at]);
+        let told = pairs(state, knows).map(|(at, peer)| vec![at, peer]);
+        let mut all = told.chain(alone);
+        all.try_for_each(|parties| world.heals(state, 2, &parties))
+    }),
+    ("condition 3", |world, state| {
+        let everyone = |first| {
+            let rest = (0..state.nodes.len()).filter(move |at| *at != first);
+            std::iter::once(first).chain(rest).collect::<Vec<_>>()
+        };
+        let three = |branch: &Branch| {
+            let live = branch.live();
+            live.is_some_and(|(terms, _)| terms.mode == Mode::ThreePhase)
+        };
+        let mut doubts = doubts(state).filter(|(_, branch)| three(branch));
+        doubts.try_for_each(|(at, _)| world.heals(state, 3, &everyone(at)))
+    }),
+    ("condition 4", |world, state| {
+        let refuses = |peer: Option<&Branch>, branch: &Branch| {
+            peer.is_none_or(|peer| {
+                peer.digest != branch.digest || matches!(peer.state, BranchState::Refused(_))
+            })
+        };
+        let mut pairs = pairs(state, refuses);
+        pairs.try_for_each(|(at, peer)| world.heals(state, 4, &[at, peer]))
+    }),
+];
+
+/// The conditions as properties.
 pub(crate) fn conditions() -> Vec<Property<World>> {
     vec![
-        Property::always("condition 1", |world: &World, state: &State| {
-            doubts(state).all(|(at, _)| world.heals(state, 1, true, &[at]))
-        }),
-        Property::always("condition 2", |world: &World, state: &State| {
-            pairs(state, |peer, branch| {
-                peer.is_some_and(|peer| {
-                    peer.digest == branch.digest
-                        && matches!(
-                            peer.state,
-                            BranchState::PreCommitted { .. }
-                                | BranchState::Committed
-                                | BranchState::Aborted
-                        )
-                })
-            })
-            .all(|(at, peer)| world.heals(state, 2, false, &[at, peer]))
-                && doubts(state)
-                    .filter(|(_, b)| matches!(b.state, BranchState::PreCommitted { .. }))
-                    .all(|(at, _)| world.heals(state, 2, false, &[at]))
-        }),
-        Property::always("condition 3", |world: &World, state: &State| {
-            let everyone: Vec<_> = (0..state.nodes.len()).collect();
-            let three = |(_, branch): &(usize, &Branch)| {
-                branch
-                    .live()
-                    .is_some_and(|(terms, _)| terms.mode == Mode::ThreePhase)
-            };
-            doubts(state).all(|doubt| !three(&doubt) || world.heals(state, 3, false, &everyone))
-        }),
-        Property::always("condition 4", |world: &World, state: &State| {
-            pairs(state, |peer, branch| {
-                peer.is_none_or(|peer| {
-                    peer.digest != branch.digest || matches!(peer.state, BranchState::Refused(_))
-                })
-            })
-            .all(|(at, peer)| world.heals(state, 4, false, &[at, peer]))
-        }),
+        Property::always(CONDITIONS[0].0, holds::<0>),
+        Property::always(CONDITIONS[1].0, holds::<1>),
+        Property::always(CONDITIONS[2].0, holds::<2>),
+        Property::always(CONDITIONS[3].0, holds::<3>),
     ]
+}
+
+fn holds<const NUMBER: usize>(world: &World, state: &State) -> bool {
+    let (name, check) = CONDITIONS[NUMBER];
+    check(world, state).is_ok() || !world.counts(name, state)
+}
+
+fn has_outcome(branch: &Branch) -> bool {
+    matches!(
+        branch.state,
+        BranchState::PreCommitted { .. } | BranchState::Committed | BranchState::Aborted
+    )
 }
 
 /// Participants in doubt.
@@ -84,49 +131,162 @@ fn pairs<'a>(
 }
 
 impl World {
-    /// Whether `parties[0]` is decided when only `parties` and, with `led`, a new leader go on.
-    fn heals(&self, state: &State, condition: u8, led: bool, parties: &[usize]) -> bool {
-        if state.broken.is_some() {
-            return true;
+    /// The conditions that do not hold in `state`, and why.
+    pub(crate) fn blocked(&self, state: &State) -> Vec<(&'static str, String)> {
+        if !self.bounds.conditions {
+            return Vec::new();
         }
-        // By what these parties are; what they lose below makes many of these one.
-        let head = if led { state.head.hash() } else { 0 };
+        let failed =
+            |(name, check): &(&'static str, Check)| Some((*name, check(self, state).err()?));
+        CONDITIONS.iter().filter_map(failed).collect()
+    }
+
+    /// Whether `parties[0]` comes to the outcome that stands, if any does, when only those go on that
+    /// `condition` names: `parties`, and for the first a leader.
+    fn heals(&self, state: &State, condition: u8, parties: &[usize]) -> Result<(), String> {
+        if state.broken.is_some() {
+            return Ok(());
+        }
+        let led = condition == 1;
+        let cast = |leader, restarted| Cast {
+            led: led.then_some(leader),
+            parties,
+            restarted,
+            votes: condition != 4,
+        };
+        let mut casts = vec![cast(Leader::New, true)];
+        if self.bounds.memories {
+            casts.push(cast(Leader::New, false));
+            if led && !state.seats.is_empty() {
+                casts.push(cast(Leader::Last, false));
+            }
+        }
+        let branch = state.branch(parties[0]);
+        let stands = branch.and_then(|branch| state.past.outcome(TXN, branch.digest));
+        for cast in casts {
+            let outcome = self.healed(state, cast).map_err(|why| why.to_string())?;
+            if stands.is_some_and(|stands| stands != outcome) {
+                let name = parties[0] + 1;
+                return Err(format!("p{name} comes to {outcome:?}, against what stands"));
+            }
+        }
+        Ok(())
+    }
+
+    /// What a schedule leads to. It depends on the cast, on what those in it are, and on nothing else:
+    /// it is not watched, so the past has no part in it. Whether it agrees with the past is asked by
+    /// the caller, for every past; whether its single steps are safe is asked of the same steps in the
+    /// exploration.
+    fn healed(&self, state: &State, cast: Cast<'_>) -> Healed {
         let nodes = |state: &State| -> Vec<u64> {
-            let nodes = parties.iter().map(|at| state.nodes[*at].hash());
+            let nodes = cast.parties.iter().map(|at| state.nodes[*at].hash());
             nodes.collect()
         };
-        let key = hash(&(condition, "as found", head, nodes(state), parties));
+        let head = cast.led.map(|_| (state.head.hash(), state.seats.len()));
+        let last = match cast.led {
+            Some(Leader::Last) => state.seats.last().map(hash),
+            _ => None,
+        };
+        let key = hash(&("as found", cast, head, last, nodes(state)));
         self.memo.heals(key, || {
             let mut bounds = self.bounds.clone();
             bounds.rounds = u32::MAX;
             bounds.alarms = false;
             bounds.restarts_max = None;
-            let mut from = state.clone();
-            from.network = Default::default();
-            from.limbo.clear();
-            from.seats.clear();
-            let mut step = Step::new(&bounds, &self.memo, from, false);
-            for &party in parties {
-                step.restart(party);
-            }
-            step.observe();
-            let key = hash(&(condition, "restarted", head, nodes(&step.state), parties));
-            self.memo.heals(key, || schedule(&mut step, led, parties))
+            let attempt = || {
+                let mut step = Step::new(&bounds, &self.memo, cast.begin(state), false).unwatched();
+                if !cast.restarted {
+                    return schedule(&mut step, cast);
+                }
+                for &party in cast.parties {
+                    step.restart(party);
+                }
+                // What they lose makes many of these one.
+                let key = hash(&("restarted", cast, head, nodes(&step.state)));
+                self.memo.heals(key, || schedule(&mut step, cast))
+            };
+            let done = catch_unwind(AssertUnwindSafe(attempt));
+            done.unwrap_or_else(|panic| Err(reason(&*panic).into()))
         })
+    }
+
+    /// Whether somebody in doubt comes to an outcome when all that is under way is lost and the last
+    /// leader says once again what may have been, proposing nothing.
+    pub(crate) fn resent(&self, state: &State) -> bool {
+        let parties: Vec<_> = (0..state.nodes.len()).collect();
+        let cast = Cast {
+            led: Some(Leader::Last),
+            parties: &parties,
+            restarted: false,
+            votes: true,
+        };
+        let nodes: Vec<_> = state.nodes.iter().map(Shared::hash).collect();
+        let key = hash(&("resent", &state.head, state.seats.last(), nodes));
+        let attempt = || {
+            let from = cast.begin(state);
+            let mut step = Step::new(&self.bounds, &self.memo, from, false).unwatched();
+            step.act(Action::Timeout(cast.leader(state), ConductorTimer::Resend));
+            if !step.state.limbo.is_empty() {
+                return Err("it proposes again".into());
+            }
+            quiet(&mut step, cast);
+            let doubt = doubts(state).map(|(at, _)| at);
+            let mut effects = doubt.filter_map(|at| step.state.nodes[at].effects.values().next());
+            let outcome = effects.next().copied();
+            outcome.ok_or_else(|| "all stay in doubt".into())
+        };
+        let healed = self.memo.heals(key, || {
+            let done = catch_unwind(AssertUnwindSafe(attempt));
+            done.unwrap_or_else(|panic| Err(reason(&*panic).into()))
+        });
+        healed.is_ok()
     }
 }
 
-fn schedule(step: &mut Step<'_>, led: bool, parties: &[usize]) -> bool {
-    if led {
+impl Cast<'_> {
+    /// The leader's seat in a schedule from `state`.
+    fn leader(self, state: &State) -> usize {
+        match self.led {
+            Some(Leader::Last) => state.seats.len() - 1,
+            _ => state.seats.len(),
+        }
+    }
+
+    /// `state` as these find it: what is under way is lost, and no other leader acts.
+    fn begin(self, state: &State) -> State {
+        let mut from = state.clone();
+        from.network = Default::default();
+        from.limbo.clear();
+        let acting = self.leader(state);
+        for (at, seat) in from.seats.iter_mut().enumerate() {
+            if at != acting {
+                seat.conductor = None;
+                seat.behind.clear();
+            }
+        }
+        from
+    }
+}
+
+fn schedule(step: &mut Step<'_>, cast: Cast<'_>) -> Healed {
+    let parties = cast.parties;
+    let leader = cast.leader(&step.state);
+    let (txn, digest) = match step.state.branch(parties[0]) {
+        Some(branch) => (TXN, branch.digest),
+        None => return Err("there is no branch".into()),
+    };
+    if matches!(cast.led, Some(Leader::New)) {
         step.act(Action::Activate);
     }
     for round in 0..ROUNDS_MAX {
-        if !quiet(step, led, parties) || step.state.broken.is_some() {
-            return false;
+        if !quiet(step, cast) {
+            return Err("there is no end of messages".into());
         }
-        let doubt = step.state.branch(parties[0]);
-        if doubt.is_none_or(|branch| !branch.is_in_doubt()) {
-            return true;
+        if let Some((name, why)) = step.state.broken() {
+            return Err(format!("{name}: {why}").into());
+        }
+        if let Some(outcome) = step.state.nodes[parties[0]].effects.get(&(txn, digest)) {
+            return Ok(*outcome);
         }
         // T2 is delayed by rank, so that fence rounds do not always start together.
         if round % 2 == 1 {
@@ -143,41 +303,59 @@ fn schedule(step: &mut Step<'_>, led: bool, parties: &[usize]) -> bool {
                 step.act(Action::Fire(party, timer));
             }
         }
-        if led {
-            step.act(Action::Timeout(0, ConductorTimer::Vote));
-            step.act(Action::Timeout(0, ConductorTimer::Resend));
+        if cast.led.is_some() {
+            step.act(Action::Timeout(leader, ConductorTimer::Vote));
+            step.act(Action::Timeout(leader, ConductorTimer::Resend));
         }
     }
-    false
+    let names: Vec<_> = parties.iter().map(|at| format!("p{}", at + 1)).collect();
+    let how = match (cast.restarted, cast.led) {
+        (true, Some(_)) => "after a restart, and a new leader",
+        (true, None) => "after a restart",
+        (false, Some(Leader::New)) => "as they are, and a new leader",
+        (false, Some(Leader::Last)) => "as they are, and the leader",
+        (false, None) => "as they are",
+    };
+    let (first, names) = (parties[0] + 1, names.join(" and "));
+    Err(format!("p{first} stays in doubt if only {names} go on, {how}").into())
 }
 
 /// Delivers, works and replicates until nothing is left to do.
-fn quiet(step: &mut Step<'_>, led: bool, parties: &[usize]) -> bool {
+fn quiet(step: &mut Step<'_>, cast: Cast<'_>) -> bool {
+    let parties = cast.parties;
+    let leader = step
+        .state
+        .seats
+        .iter()
+        .rposition(|seat| seat.conductor.is_some());
+    let leader = leader.filter(|_| cast.led.is_some());
     for _ in 0..QUIET_MAX {
         let messages = std::mem::take(&mut step.state.network);
         let mut busy = messages.iter().next().is_some();
         for envelope in messages.iter() {
-            let from = envelope.from.map(|id| id.0 as usize - 1);
-            if from.is_some_and(|from| !parties.contains(&from)) {
-                continue;
-            }
-            match envelope.to.map(|id| id.0 as usize - 1) {
-                Some(to) if parties.contains(&to) => step.deliver(to, envelope),
-                None if led => step.receive(0, envelope),
+            match (envelope.to.map(|id| id.0 as usize - 1), leader) {
+                (Some(to), _) if parties.contains(&to) => step.deliver(to, envelope),
+                (None, Some(leader)) => step.receive(leader, envelope),
                 _ => {}
             }
-            step.observe();
         }
         for &party in parties {
-            busy |= step.work_off(party);
+            busy |= step.work_off(party, cast.votes);
         }
-        while led && let Some(record) = step.state.limbo.first().cloned() {
+        let Some(leader) = leader else {
+            if busy {
+                continue;
+            }
+            return true;
+        };
+        while let Some(record) = step.state.limbo.first().cloned() {
             busy = true;
             step.act(Action::Append(record.hash()));
             step.state.limbo.retain(|own| *own != record);
-            if !step.state.seats[0].behind.is_empty() {
-                step.act(Action::Apply(0));
-            }
+        }
+        while !step.state.seats[leader].behind.is_empty() {
+            busy = true;
+            step.act(Action::Apply(leader));
         }
         if !busy {
             return true;

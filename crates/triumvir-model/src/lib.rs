@@ -4,6 +4,7 @@
 
 mod action;
 mod bounds;
+mod bury;
 mod heal;
 mod memo;
 mod model;
@@ -11,6 +12,8 @@ mod network;
 mod node;
 mod past;
 mod properties;
+mod prune;
+mod recovery;
 mod run;
 pub mod runs;
 mod seat;
@@ -20,7 +23,7 @@ mod step;
 mod text;
 
 pub use action::{Action, Ask, Vote};
-pub use bounds::{Bounds, Content};
+pub use bounds::{Bounds, Content, Inquiries};
 pub use model::World;
 pub use run::{Found, Limits, run};
 pub use state::State;

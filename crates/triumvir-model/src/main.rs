@@ -77,8 +77,9 @@ fn named(name: &str) -> Result<Named, String> {
     found.ok_or_else(|| format!("no such run: {name}"))
 }
 
-/// Prints what each run found. With `whole`, shortest ways are looked for, and a run that was given up
-/// or did not reach what it must fails as one does in which a property does not hold.
+/// Prints what each run found. A run in which a property does not hold fails, and one that saw every
+/// state and did not reach what it must. With `whole`, shortest ways are looked for, and one that was
+/// given up fails, too.
 fn check(runs: Vec<Named>, seconds: u64, whole: bool) -> Result<(), Box<dyn Error>> {
     let mut failed = Vec::new();
     for (name, bounds) in runs {
@@ -90,8 +91,8 @@ fn check(runs: Vec<Named>, seconds: u64, whole: bool) -> Result<(), Box<dyn Erro
         };
         let began = Instant::now();
         let found = run(bounds, limits);
-        let partly = !found.complete || !found.missing.is_empty();
-        if !found.failures.is_empty() || whole && partly {
+        let unreached = found.complete && !found.missing.is_empty();
+        if !found.failures.is_empty() || unreached || whole && !found.complete {
             failed.push(name);
         }
         let seconds = began.elapsed().as_secs();

@@ -8,6 +8,7 @@ use dashmap::DashMap;
 use foldhash::quality::FixedState;
 use triumvir_protocol::invariants::{Chronicle, Violation};
 
+use crate::heal::Healed;
 use crate::node::NodeStep;
 use crate::seat::SeatStep;
 use crate::shared::{Shared, hash};
@@ -23,7 +24,7 @@ pub(crate) struct Memo {
     seen: Table<Arc<Seen>>,
     /// Each chronicle once: there are few of them, and they are large.
     pasts: Table<Shared<Chronicle>>,
-    heals: Table<bool>,
+    heals: Table<Healed>,
 }
 
 fn recall<T: Clone>(table: &Table<T>, key: u64, compute: impl FnOnce() -> T) -> T {
@@ -61,7 +62,7 @@ impl Memo {
         })
     }
 
-    pub(crate) fn heals(&self, key: u64, compute: impl FnOnce() -> bool) -> bool {
+    pub(crate) fn heals(&self, key: u64, compute: impl FnOnce() -> Healed) -> Healed {
         recall(&self.heals, key, compute)
     }
 }

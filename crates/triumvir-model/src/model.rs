@@ -1,13 +1,13 @@
 //! The states and steps of a run, for stateright.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use dashmap::DashMap;
 use stateright::{Model, Property};
 use triumvir_protocol::invariants::Chronicle;
 use triumvir_protocol::{
-    Action as Job, Answer, BranchState, ConductorTimer, Coordinator, Horizon, ParticipantId,
-    ParticipantTimer, Record, Request, Value, Work,
+    Action as Job, Answer, Branch, BranchState, ConductorTimer, Coordinator, Horizon,
+    ParticipantId, ParticipantTimer, Record, Request, Work,
 };
 
 use crate::memo::Memo;
@@ -16,65 +16,94 @@ use crate::node::Node;
 use crate::shared::{Shared, hash};
 use crate::state::{State, TXN};
 use crate::step::Step;
-use crate::{Action, Bounds, Vote, properties};
+use crate::{Action, Bounds, Inquiries, Vote, properties};
 
 /// A run of the model within bounds.
 #[derive(Debug)]
 pub struct World {
     pub(crate) bounds: Bounds,
     pub(crate) memo: Memo,
+    /// By property, the first state in which it does not hold, if only that one counts.
+    first: Option<DashMap<&'static str, u64>>,
 }
 
 impl World {
     /// A run within `bounds`.
     pub fn new(bounds: Bounds) -> Self {
         let memo = Memo::default();
-        Self { bounds, memo }
+        Self {
+            bounds,
+            memo,
+            first: None,
+        }
+    }
+
+    /// Of the states in which a property does not hold, only the first that is met counts: the checker
+    /// looks on for a while, and would show the last.
+    #[must_use]
+    pub fn first_failures(self) -> Self {
+        let first = Some(DashMap::default());
+        Self { first, ..self }
+    }
+
+    /// Whether it counts that the property `name` does not hold in `state`.
+    pub(crate) fn counts(&self, name: &'static str, state: &State) -> bool {
+        let own = hash(state);
+        let first = self.first.as_ref();
+        first.is_none_or(|first| *first.entry(name).or_insert(own) == own)
     }
 
     /// The steps of `actions` for people: one line for each action, and what came of it.
     pub fn transcript(&self, actions: &[Action]) -> String {
         let mut lines = Vec::new();
         let mut state = self.start();
-        for action in self.opening().iter().chain(actions) {
+        let (opening, opened) = self.opening();
+        for action in opening.iter().chain(actions) {
             let mut step = Step::new(&self.bounds, &self.memo, state.clone(), true);
-            let acted = catch_unwind(AssertUnwindSafe(|| step.act(*action)));
-            lines.append(step.trace.as_mut().expect("it is wanted"));
-            if let Err(panic) = acted {
-                lines.push(format!("BROKEN no panic: {}", reason(&*panic)));
-                break;
-            }
-            step.settle();
-            lines.extend(step.trace.into_iter().flatten());
+            let acted = step.complete(&state, *action);
+            lines.extend(step.trace.take().into_iter().flatten());
             state = step.state;
-            if let Some((name, why)) = state.broken() {
-                lines.push(format!("BROKEN {name}: {why}"));
+            if let Err(panic) = acted {
+                state.broken = Some(Arc::new(("no panic", panic)));
             }
+        }
+        if state.broken.is_none() && actions.is_empty() {
+            state.broken = opened.broken;
+        }
+        if let Some((name, why)) = state.broken() {
+            lines.push(format!("BROKEN {name}: {why}"));
+        } else {
+            let blocked = self.blocked(&state).into_iter();
+            lines.extend(blocked.map(|(name, why)| format!("BROKEN {name}: {why}")));
         }
         lines.push(String::new());
         lines.join("\n")
     }
 
-    /// The actions that the opening names.
-    ///
-    /// # Panics
-    ///
-    /// If one of them cannot happen.
-    fn opening(&self) -> Vec<Action> {
+    /// The actions that the opening names, and what they lead to: a broken state if one of them cannot
+    /// happen or panics.
+    fn opening(&self) -> (Vec<Action>, State) {
         let mut state = self.start();
         let mut taken = Vec::new();
         for line in &self.bounds.opening {
             let mut actions = Vec::new();
             self.actions(&state, &mut actions);
-            let mut step = Step::new(&self.bounds, &self.memo, state, false);
+            let mut step = Step::new(&self.bounds, &self.memo, state.clone(), false);
             let action = actions.into_iter().find(|a| step.describe(*a) == *line);
-            let action = action.unwrap_or_else(|| panic!("this cannot happen now: {line}"));
-            step.act(action);
-            step.settle();
-            taken.push(action);
+            let done = action.map_or_else(
+                || Err(format!("this cannot happen now: {line}")),
+                |action| {
+                    taken.push(action);
+                    step.complete(&state, action)
+                },
+            );
             state = step.state;
+            if let Err(why) = done {
+                state.broken = Some(Arc::new(("no panic", why)));
+                break;
+            }
         }
-        taken
+        (taken, state)
     }
 
     pub(crate) fn start(&self) -> State {
@@ -103,19 +132,19 @@ impl World {
         }
         let mut changes_nothing = false;
         for record in &state.limbo {
-            let mut head = (*state.head).clone();
-            head.apply(0, (**record).clone());
-            if head == *state.head {
-                changes_nothing |= !matches!(**record, Record::Horizon(_));
-            } else {
+            if state.changes(record) {
                 actions.push(Action::Append(record.hash()));
+            } else {
+                changes_nothing |= !matches!(**record, Record::Horizon(_));
             }
         }
         for (at, seat) in state.seats.iter().enumerate() {
-            if !seat.behind.is_empty() {
-                actions.push(Action::Apply(at));
-            } else if changes_nothing && seat.conductor.is_some() {
-                actions.push(Action::Idle(at));
+            match seat.behind.first().map(|record| &**record) {
+                // A leader that never hears of a later one can do all that one can which has, and more.
+                Some(Record::Activate { .. }) => {}
+                Some(_) => actions.push(Action::Apply(at)),
+                None if changes_nothing => actions.push(Action::Idle(at)),
+                None => {}
             }
         }
     }
@@ -159,19 +188,8 @@ impl World {
             if self.bounds.timeouts {
                 actions.push(Action::Fire(at, ParticipantTimer::Work));
             }
-            if node.inquiries < self.bounds.inquiries[at] {
-                actions.push(Action::Fire(at, ParticipantTimer::Inquire));
-            }
-            if let Some(branch) = node.branches.get(&TXN) {
-                match branch.state {
-                    BranchState::Prepared { .. } if self.may_fence(state, at) => {
-                        actions.push(Action::Fire(at, ParticipantTimer::Fence));
-                    }
-                    BranchState::PreCommitted { .. } => {
-                        actions.push(Action::Fire(at, ParticipantTimer::Finish));
-                    }
-                    _ => {}
-                }
+            if let Some(branch) = state.branch(at) {
+                self.doubt_actions(state, at, branch, actions);
             }
             if (told || state.head.horizon().covers(TXN)) && node.machine.horizon() < Horizon(TXN) {
                 actions.push(Action::Learn(at));
@@ -186,6 +204,83 @@ impl World {
             if !node.operated && contents.any(|content| done(content.work.get(&id))) {
                 actions.push(Action::Operate(at));
             }
+        }
+    }
+
+    /// T1 to T3.
+    fn doubt_actions(&self, state: &State, at: usize, branch: &Branch, actions: &mut Vec<Action>) {
+        let inquire = Action::Fire(at, ParticipantTimer::Inquire);
+        match self.bounds.inquiries[at] {
+            Inquiries::Pair if !state.nodes[at].inquired => actions.push(Action::Pair(at)),
+            Inquiries::Any if branch.is_live() => actions.push(inquire),
+            Inquiries::Late if branch.is_live() && !self.has_asked(state, at) => {
+                actions.push(inquire);
+            }
+            _ => {}
+        }
+        match branch.state {
+            BranchState::Prepared { .. } if self.may_fence(state, at) => {
+                if self.bounds.inquiries[at] == Inquiries::Late {
+                    self.round_actions(state, at, actions);
+                } else {
+                    actions.push(Action::Fire(at, ParticipantTimer::Fence));
+                }
+            }
+            BranchState::PreCommitted { .. } => {
+                actions.push(Action::Fire(at, ParticipantTimer::Finish));
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether all that T1 can say is said: peers that are over need not be asked.
+    fn has_asked(&self, state: &State, at: usize) -> bool {
+        let id = Some(state.nodes[at].machine.id());
+        let terms = state.branch(at).and_then(|branch| branch.live());
+        let said = |is: &dyn Fn(&Envelope) -> bool| state.network.iter().any(|message| is(message));
+        let over = |answer: &Answer| {
+            matches!(
+                answer,
+                Answer::No { .. } | Answer::Aborted | Answer::Committed { .. }
+            )
+        };
+        let polled = |peer: Option<ParticipantId>| {
+            said(&|message| match &message.body {
+                Body::Request(_, Request::Poll) => (message.from, message.to) == (id, peer),
+                Body::Answer(answer) => (message.from, message.to) == (peer, id) && over(answer),
+                _ => false,
+            })
+        };
+        let peers = terms
+            .into_iter()
+            .flat_map(|(terms, _)| terms.participants.iter());
+        let mut peers = peers.map(|peer| Some(*peer)).filter(|peer| *peer != id);
+        said(&|message| message.from == id && matches!(message.body, Body::Inquiry(_)))
+            && peers.all(polled)
+    }
+
+    /// T2 with every choice of answers to polls, one of each peer of which there is any.
+    fn round_actions(&self, state: &State, at: usize, actions: &mut Vec<Action>) {
+        let id = Some(state.nodes[at].machine.id());
+        let mut choices: [Vec<Option<u64>>; 2] = Default::default();
+        let peers = (0..state.nodes.len()).filter(|peer| *peer != at);
+        for (choice, peer) in choices.iter_mut().zip(peers) {
+            let from = Some(state.nodes[peer].machine.id());
+            let answers = state
+                .network
+                .iter()
+                .filter(|message| is_polled(&message.body));
+            let answers = answers.filter(|message| (message.from, message.to) == (from, id));
+            choice.extend(answers.map(|message| Some(message.hash())));
+        }
+        let [first, second] = choices.map(|mut choice| {
+            if choice.is_empty() {
+                choice.push(None);
+            }
+            choice
+        });
+        for one in first {
+            actions.extend(second.iter().map(|other| Action::Round(at, [one, *other])));
         }
     }
 
@@ -211,6 +306,10 @@ impl World {
             let key = envelope.hash();
             if let Some(to) = envelope.to {
                 let at = to.0 as usize - 1;
+                let later = self.bounds.inquiries[at] == Inquiries::Late;
+                if later && is_polled(&envelope.body) {
+                    continue;
+                }
                 actions.push(Action::Deliver(at, key));
                 #[cfg(feature = "mutants")]
                 if self.bounds.rules.ack_unforced && self.bounds.restarts {
@@ -219,7 +318,8 @@ impl World {
                 continue;
             }
             let acting = |at: &usize| state.seats[*at].conductor.is_some();
-            let seats = (0..state.seats.len()).filter(acting);
+            let heeds = |at: &usize| acting(at) && !self.is_stale_vote(state, *at, envelope);
+            let seats = (0..state.seats.len()).filter(heeds);
             actions.extend(seats.map(|at| Action::Receive(at, key)));
             if matches!(envelope.body, Body::Inquiry(_)) {
                 actions.push(Action::Receive(state.seats.len(), key));
@@ -233,14 +333,7 @@ impl Model for World {
     type Action = Action;
 
     fn init_states(&self) -> Vec<State> {
-        let mut state = self.start();
-        for action in self.opening() {
-            let mut step = Step::new(&self.bounds, &self.memo, state, false);
-            step.act(action);
-            step.settle();
-            state = step.state;
-        }
-        vec![state]
+        vec![self.opening().1]
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
@@ -255,20 +348,22 @@ impl Model for World {
 
     fn next_state(&self, last: &State, action: Action) -> Option<State> {
         let mut step = Step::new(&self.bounds, &self.memo, last.clone(), false);
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| step.act(action))) {
+        if let Err(panic) = step.complete(last, action) {
             if self.bounds.only.is_some_and(|only| only != "no panic") {
                 return None;
             }
-            let broken = Some(Arc::new(("no panic", reason(&*panic))));
+            let broken = Some(Arc::new(("no panic", panic)));
             let state = last.clone();
             return Some(State { broken, ..state });
         }
-        if step.beyond || step.state == *last {
+        if step.beyond {
             return None;
         }
-        step.settle();
         let mut state = step.state;
         self.bury(&mut state);
+        if self.prunes() {
+            self.prune(&mut state);
+        }
         (state != *last).then_some(state)
     }
 
@@ -278,7 +373,7 @@ impl Model for World {
 
     fn format_step(&self, last: &State, action: Action) -> Option<String> {
         let mut step = Step::new(&self.bounds, &self.memo, last.clone(), true);
-        catch_unwind(AssertUnwindSafe(|| step.act(action))).ok()?;
+        step.complete(last, action).ok()?;
         step.trace.map(|lines| lines.join("\n"))
     }
 
@@ -287,64 +382,7 @@ impl Model for World {
     }
 }
 
-impl World {
-    /// Drops messages that nobody will ever heed, as long as nothing can be forgotten: answers to a
-    /// branch that is over, and requests to it whose answer is under way for good.
-    fn bury(&self, state: &mut State) {
-        if self.bounds.horizon {
-            return;
-        }
-        let last = |at: usize| {
-            let branch = state.branch(at)?;
-            let committed = branch.state == BranchState::Committed;
-            let answer = match &branch.state {
-                BranchState::Committed => Answer::Committed { results: None },
-                BranchState::Aborted => Answer::Aborted,
-                BranchState::Refused(reason) => Answer::No {
-                    reason: reason.clone(),
-                },
-                _ => return None,
-            };
-            Some((branch.digest, answer, committed))
-        };
-        let last: Vec<_> = (0..state.nodes.len()).map(last).collect();
-        if last.iter().all(Option::is_none) {
-            return;
-        }
-        let answers = state.network.clone();
-        state.network.retain(|envelope| {
-            let Some(to) = envelope.to else {
-                return true;
-            };
-            let Some((digest, answer, committed)) = &last[to.0 as usize - 1] else {
-                return true;
-            };
-            let request = match &envelope.body {
-                Body::Request(_, request) => request,
-                Body::Answer(_) | Body::Inquiry(_) => return false,
-            };
-            let plain = match request {
-                Request::CanCommit { .. } => !committed,
-                Request::DoCommit => *committed,
-                Request::Abort => !committed,
-                Request::Accept { value, .. } => !committed || *value == Value::Commit,
-                Request::Fence { .. } | Request::Poll => true,
-                Request::Horizon(_) => false,
-            };
-            let reply = Envelope {
-                from: Some(to),
-                to: envelope.from,
-                digest: *digest,
-                body: Body::Answer(answer.clone()),
-            };
-            let dead = plain && envelope.digest == *digest && answers.contains(hash(&reply));
-            !dead
-        });
-    }
-}
-
-fn reason(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().cloned();
-    let text = text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
-    text.unwrap_or_default()
+/// What a prepared peer answers to a poll.
+fn is_polled(body: &Body) -> bool {
+    matches!(body, Body::Answer(Answer::Prepared { .. }))
 }

@@ -36,6 +36,8 @@ pub(crate) enum NodeEvent {
     Work(Vote),
     Operate,
     Fire(ParticipantTimer),
+    /// T1 goes off twice in a row.
+    Pair,
     Restart(Restart),
 }
 
@@ -63,8 +65,8 @@ pub(crate) struct Node {
     pub(crate) effects: BTreeMap<(TxnId, Digest), Outcome>,
     pub(crate) locked: BTreeSet<TxnId>,
     pub(crate) jobs: VecDeque<(TxnId, Job)>,
-    /// T1 since the last start.
-    pub(crate) inquiries: u8,
+    /// T1 has gone off since the last start, where that is counted.
+    pub(crate) inquired: bool,
     /// Where they are counted.
     pub(crate) restarts: u8,
     /// The application has done its operation, once.
@@ -83,7 +85,7 @@ impl Node {
             effects: BTreeMap::new(),
             locked: BTreeSet::new(),
             jobs: VecDeque::new(),
-            inquiries: 0,
+            inquired: false,
             restarts: 0,
             operated: false,
         }
@@ -114,6 +116,12 @@ impl Node {
                 node.machine.on_work(TXN, &mut out);
             }
             NodeEvent::Fire(timer) => node.fire(timer, &mut out),
+            NodeEvent::Pair => {
+                // Twice, as nobody need have answered the first: peers are polled, too.
+                node.fire(ParticipantTimer::Inquire, &mut out);
+                node.fire(ParticipantTimer::Inquire, &mut out);
+                node.inquired |= !out.send.is_empty();
+            }
             NodeEvent::Restart(restart) => {
                 node.restore(rules, restart.incarnation);
                 node.restarts += u8::from(restart.counted);
@@ -169,14 +177,7 @@ impl Node {
     fn fire(&mut self, timer: ParticipantTimer, out: &mut ParticipantOutputs) {
         match timer {
             ParticipantTimer::Work => self.machine.on_work_timeout(TXN, out),
-            ParticipantTimer::Inquire => {
-                // Twice, as nobody need have answered the first: peers are polled, too.
-                self.machine.on_inquire(TXN, out);
-                self.machine.on_inquire(TXN, out);
-                if !out.send.is_empty() {
-                    self.inquiries = self.inquiries.saturating_add(1);
-                }
-            }
+            ParticipantTimer::Inquire => self.machine.on_inquire(TXN, out),
             ParticipantTimer::Fence => self.machine.on_fence(TXN, out),
             ParticipantTimer::Finish => self.machine.on_finish(TXN, out),
         }
@@ -220,7 +221,7 @@ impl Node {
         let live = self.branches.iter().filter(|(_, b)| b.is_live());
         self.locked = live.map(|(txn, _)| *txn).collect();
         self.jobs.clear();
-        self.inquiries = 0;
+        self.inquired = false;
         self.incarnation = incarnation;
         self.machine = Participant::restore(
             rules,

@@ -2,19 +2,20 @@
 
 use stateright::{Model, Property};
 use triumvir_protocol::{
-    AbortReason, Answer, BranchState, Conductor, NoReason, Outcome, ParticipantId, Phase, Record,
-    Standing, Value,
+    AbortReason, Answer, BranchState, Conductor, Mode, NoReason, Outcome, ParticipantId, Phase,
+    Record, Standing, Value,
 };
 
 use crate::model::World;
 use crate::network::Body;
 use crate::state::{State, TXN};
-use crate::{Bounds, Content, heal};
+use crate::{Bounds, Content, heal, recovery};
 
 macro_rules! invariants {
     ($($name:literal,)*) => {
-        vec![$(Property::always($name, |_: &World, state: &State| {
-            state.broken.as_ref().is_none_or(|broken| broken.0 != $name)
+        vec![$(Property::always($name, |world: &World, state: &State| {
+            let holds = state.broken.as_ref().is_none_or(|broken| broken.0 != $name);
+            holds || !world.counts($name, state)
         }),)*]
     };
 }
@@ -46,17 +47,12 @@ pub(crate) fn all(bounds: &Bounds) -> Vec<Property<World>> {
     all
 }
 
-/// Whether participants ask at all.
-fn inquired(bounds: &Bounds) -> bool {
-    bounds.inquiries.iter().any(|count| *count > 0)
-}
-
 fn reachable(bounds: &Bounds) -> Vec<Property<World>> {
     let mut some = vec![Property::sometimes(
         "commit",
         |world: &World, state: &State| everybody(world, state, Value::Commit),
     )];
-    let prepared_abort = bounds.timeouts || inquired(bounds);
+    let prepared_abort = bounds.timeouts || bounds.inquired();
     if prepared_abort {
         some.push(Property::sometimes(
             "abort",
@@ -84,7 +80,9 @@ fn reachable(bounds: &Bounds) -> Vec<Property<World>> {
         ));
     }
     some.extend(reachable_by_peers(bounds));
-    some.push(Property::sometimes("finish alone", finished_alone));
+    if three_phases(bounds) {
+        some.push(Property::sometimes("finish alone", finished_alone));
+    }
     if bounds.horizon {
         some.push(Property::sometimes(
             "forgotten",
@@ -99,21 +97,42 @@ fn reachable(bounds: &Bounds) -> Vec<Property<World>> {
     some
 }
 
+/// Whether peers may finish among themselves.
+fn three_phases(bounds: &Bounds) -> bool {
+    let three = |content: &Content| content.terms.mode == Mode::ThreePhase;
+    bounds.contents.iter().any(three)
+}
+
 fn reachable_by_peers(bounds: &Bounds) -> Vec<Property<World>> {
     let mut some = Vec::new();
-    if inquired(bounds) && bounds.seats > bounds.asked {
+    if bounds.conditions {
+        some.push(Property::sometimes("resend", recovery::told_again));
+    }
+    if !bounds.inquired() {
+        return some;
+    }
+    some.push(Property::sometimes("poll", recovery::told_by_peer));
+    if bounds.seats > 1 && bounds.timeouts {
+        some.push(Property::sometimes("inquiry", recovery::told_when_asked));
+    }
+    if bounds.seats > bounds.asked && !bounds.is_recorded() {
         some.push(Property::sometimes("adoption", adoption));
     }
-    if inquired(bounds) {
+    if three_phases(bounds) {
         some.push(Property::sometimes(
             "fence round",
             |world: &World, state: &State| {
-                everybody(world, state, Value::Abort)
-                    && state.head.standing(TXN) == Standing::Absent
+                // No leader's ballot for abort has anything to do with it.
+                let apart = match state.head.standing(TXN) {
+                    Standing::Absent => true,
+                    Standing::Open(open) => open.accepted.value == Value::Commit,
+                    Standing::Ended(_) | Standing::Forgotten => false,
+                };
+                apart && everybody(world, state, Value::Abort)
             },
         ));
     }
-    if inquired(bounds) && bounds.rounds > 1 {
+    if three_phases(bounds) && bounds.rounds > 1 {
         some.push(Property::sometimes(
             "refusal resolved to commit",
             |_: &World, s: &State| resolved(s, Value::Commit),

@@ -40,7 +40,11 @@ pub struct Found {
 /// Visits every state within `bounds` until a property fails or a limit is reached.
 pub fn run(bounds: Bounds, limits: Limits) -> Found {
     let names = World::new(bounds.clone()).reachable();
-    let builder = World::new(bounds)
+    let mut world = World::new(bounds);
+    if limits.shortest {
+        world = world.first_failures();
+    }
+    let builder = world
         .checker()
         .threads(limits.threads)
         .timeout(limits.time.min(Duration::from_secs(u64::from(u32::MAX))))

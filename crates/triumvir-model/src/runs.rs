@@ -3,7 +3,8 @@
 
 use triumvir_protocol::{Mode, Rules};
 
-use crate::{Ask, Bounds, Content, Vote};
+use crate::Inquiries::{Any, Late, Never, Pair};
+use crate::{Ask, Bounds, Content, Inquiries, Vote};
 
 /// A run and its name.
 pub type Named = (&'static str, Bounds);
@@ -14,8 +15,9 @@ fn two(with: impl FnOnce(&mut Bounds)) -> Bounds {
 
 fn of(participants: u32, with: impl FnOnce(&mut Bounds)) -> Bounds {
     let mut bounds = Bounds::new(Rules::default(), participants);
-    bounds.inquiries.fill(0);
+    bounds.inquiries.fill(Never);
     bounds.conditions = true;
+    bounds.memories = true;
     with(&mut bounds);
     bounds
 }
@@ -31,22 +33,77 @@ fn contents(mode: Mode, first: &[u32], second: &[u32]) -> Bounds {
     })
 }
 
+/// The same, each asked for at both of two leaders; `inquiries` participants may run fence rounds.
+fn contested(inquiries: usize, mode: Mode, first: &[u32], second: &[u32]) -> Bounds {
+    let mut bounds = contents(mode, first, second);
+    bounds.eager = true;
+    bounds.inquiries[..inquiries].fill(Pair);
+    bounds.seats = 2;
+    bounds.asked = 2;
+    bounds
+}
+
 /// All have voted; `inquiries` participants may run fence rounds; `seats` leaders, one after another.
 fn fences(participants: u32, inquiries: usize, seats: usize, rounds: u32) -> Bounds {
     of(participants, |b| {
         b.open_voted();
         b.eager = true;
-        b.inquiries[..inquiries].fill(1);
+        b.inquiries[..inquiries].fill(Pair);
         b.seats = seats;
         b.rounds = rounds;
     })
 }
 
-/// Runs of which every state is visited: a few minutes together.
+/// Begins where the pre-commit record stands and the first of `seats` leaders has applied it; ballots
+/// to round 2.
+fn recorded(seats: usize) -> Bounds {
+    let mut bounds = fences(2, 2, seats, 2);
+    let steps = [
+        "n1 receives p1 -> n: YES a",
+        "n1 receives p2 -> n: YES a",
+        "the log takes PRE-COMMIT a voters [p1, p2]",
+    ];
+    bounds.opening.extend(steps.map(String::from));
+    bounds
+}
+
+/// T1 as `t1` says it for each of two participants.
+fn asking(t1: [Inquiries; 2], bounds: Bounds) -> Bounds {
+    let inquiries = t1.to_vec();
+    Bounds {
+        inquiries,
+        ..bounds
+    }
+}
+
+/// A crash of each participant.
+fn crash(bounds: Bounds) -> Bounds {
+    Bounds {
+        restarts: true,
+        restarts_max: Some(1),
+        ..bounds
+    }
+}
+
+/// A leader change, work and vote timers; no order of messages is fixed by eagerness.
+fn timers(t1: [Inquiries; 2]) -> Bounds {
+    let bounds = two(|b| {
+        b.timeouts = true;
+        b.seats = 2;
+    });
+    asking(t1, bounds)
+}
+
+/// Runs of which every state is visited: minutes together.
 pub fn short() -> Vec<Named> {
-    let all_votes = vec![vec![Vote::Yes, Vote::Read, Vote::No]; 2];
+    let mut runs = without_fences();
+    runs.extend(with_fences());
+    runs
+}
+
+fn without_fences() -> Vec<Named> {
     let votes = two(|b| {
-        b.votes = all_votes;
+        b.votes = vec![vec![Vote::Yes, Vote::Read, Vote::No]; 2];
         b.timeouts = true;
         b.restarts = true;
         b.slow = true;
@@ -67,22 +124,13 @@ pub fn short() -> Vec<Named> {
         b.timeouts = true;
         b.restarts = true;
     });
-    let crashes = Bounds {
-        restarts: true,
-        ..fences(2, 2, 1, 1)
-    };
-    let reader = Bounds {
-        votes: vec![vec![Vote::Yes], vec![Vote::Read]],
-        inquiries: vec![1, 1],
-        ..two(|b| b.eager = true)
-    };
-    let slow = Bounds {
-        slow: true,
-        restarts: true,
-        restarts_max: Some(1),
-        ..fences(2, 2, 1, 1)
-    };
-    let three = of(3, |b| b.restarts = true);
+    let two_phases = two(|b| {
+        b.contents = vec![Content::text(b.rules, Mode::TwoPhase, &[1, 2], "x")];
+        b.inquiries.fill(Any);
+        b.seats = 2;
+        b.timeouts = true;
+        b.restarts = true;
+    });
     let (two_phase, three_phase) = (Mode::TwoPhase, Mode::ThreePhase);
     vec![
         ("votes", votes),
@@ -93,40 +141,99 @@ pub fn short() -> Vec<Named> {
         ("disjoint lists", contents(three_phase, &[1], &[2])),
         ("epochs", epochs),
         ("two leader changes", leaders),
-        ("fence rounds", two(|b| b.inquiries.fill(1))),
-        ("fence rounds and crashes", crashes),
-        ("fence rounds with a READ voter", reader),
-        ("fence rounds, slow resources, a crash each", slow),
-        ("ballots to round 2", fences(2, 2, 1, 2)),
-        ("two leader changes and fence rounds", fences(2, 2, 3, 1)),
-        ("three participants", three),
+        ("two phases alone", two_phases),
+        ("three participants", of(3, |b| b.restarts = true)),
     ]
 }
 
-/// Runs that take longer; the last ones do not end in ten minutes on two cores.
-pub fn long() -> Vec<Named> {
-    let crash = |bounds| Bounds {
-        restarts: true,
-        restarts_max: Some(1),
-        ..bounds
+fn with_fences() -> Vec<Named> {
+    let all = two(|b| {
+        b.votes = vec![vec![Vote::Yes, Vote::Read, Vote::No]; 2];
+        b.timeouts = true;
+        b.restarts = true;
+        b.inquiries.fill(Any);
+    });
+    let slow = Bounds {
+        slow: true,
+        ..crash(fences(2, 2, 1, 1))
     };
+    // The first content is prepared at p1 when the second leader begins the second one.
+    let mut modes = contested(1, Mode::TwoPhase, &[1, 2], &[1, 2]);
+    let steps = [
+        "n1 is activated",
+        "a client asks n1: commit a",
+        "p1 receives n -> p1: CAN-COMMIT with work a",
+        "p1 has prepared: Yes",
+        "n2 is activated",
+        "a client asks n2: commit b",
+    ];
+    modes.opening = steps.map(String::from).to_vec();
+    let lists = contested(1, Mode::ThreePhase, &[1, 2], &[2]);
     vec![
+        ("fence rounds", all),
+        (
+            "fence rounds, slow resources, a crash each",
+            asking([Any, Any], slow),
+        ),
+        ("fence rounds and all timers", timers([Any, Never])),
+        ("fence rounds, both modes", modes),
+        ("fence rounds, overlapping lists", lists),
+        (
+            "fence rounds, a leader change",
+            asking([Late, Late], fences(2, 2, 2, 1)),
+        ),
+        ("fence rounds, two leader changes", fences(2, 2, 3, 1)),
+        ("ballots to round 2", fences(2, 2, 1, 2)),
+        ("ballots to round 2, a leader change", recorded(2)),
+        (
+            "three participants, two run fence rounds",
+            fences(3, 2, 1, 1),
+        ),
         (
             "three participants, one runs fence rounds, a leader change",
             fences(3, 1, 2, 1),
         ),
+    ]
+}
+
+/// Runs that take longer; not all end in ten minutes on two cores.
+pub fn long() -> Vec<Named> {
+    let modes = contested(1, Mode::TwoPhase, &[1, 2], &[1, 2]);
+    vec![
+        ("all timers at both participants", timers([Any, Any])),
+        ("both modes from the beginning", modes),
         (
-            "three participants, two run fence rounds",
-            fences(3, 2, 1, 1),
+            "a leader change, a crash each, fence rounds",
+            crash(fences(2, 2, 2, 1)),
+        ),
+        (
+            "two leader changes, T1 at any moment",
+            asking([Late, Late], fences(2, 2, 3, 1)),
+        ),
+        (
+            "ballots to round 2, T1 at any moment",
+            asking([Late, Late], fences(2, 2, 1, 2)),
+        ),
+        (
+            "a leader change from the votes on, ballots to round 2",
+            fences(2, 2, 2, 2),
+        ),
+        ("two leader changes, ballots to round 2", recorded(3)),
+        (
+            "a leader change, a crash each, ballots to round 2",
+            crash(recorded(2)),
         ),
         (
             "three participants, all run fence rounds",
             fences(3, 3, 1, 1),
         ),
         (
-            "a leader change, a crash each, fence rounds",
-            crash(fences(2, 2, 2, 1)),
+            "three participants, all run fence rounds, a crash each",
+            crash(fences(3, 3, 1, 1)),
         ),
-        ("a leader change, ballots to round 2", fences(2, 2, 2, 2)),
+        (
+            "three participants, all run fence rounds, a leader change",
+            fences(3, 3, 2, 1),
+        ),
     ]
 }

@@ -1,5 +1,6 @@
 //! A whole system at one moment. Only data.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use triumvir_protocol::invariants::Chronicle;
@@ -32,6 +33,13 @@ impl State {
     /// The property that does not hold in this state, and what contradicts it.
     pub fn broken(&self) -> Option<(&'static str, &str)> {
         self.broken.as_ref().map(|broken| (broken.0, &*broken.1))
+    }
+
+    /// Whether `record` would change anything now. One whose application panics would.
+    pub(crate) fn changes(&self, record: &Record) -> bool {
+        let mut head = (*self.head).clone();
+        let applied = catch_unwind(AssertUnwindSafe(|| head.apply(0, record.clone())));
+        applied.is_err() || head != *self.head
     }
 
     pub(crate) fn branch(&self, node: usize) -> Option<&Branch> {

@@ -222,6 +222,15 @@ impl Step<'_> {
             },
             Action::Operate(at) => format!("{} does an operation", node(at)),
             Action::Fire(at, timer) => format!("{}: timer {timer:?}", node(at)),
+            Action::Pair(at) => format!("{}: timer Inquire, twice", node(at)),
+            Action::Round(at, answers) => {
+                let name = node(at);
+                let answers: Vec<_> = answers.into_iter().flatten().map(message).collect();
+                format!(
+                    "{name}: timers Inquire and Fence, between them [{}]",
+                    answers.join(", ")
+                )
+            }
             Action::Restart(at) => format!("{} restarts", node(at)),
         }
     }

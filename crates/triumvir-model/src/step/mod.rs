@@ -4,6 +4,8 @@ mod converse;
 mod log;
 mod nodes;
 
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use triumvir_protocol::{Digest, Reply, Request};
@@ -24,13 +26,15 @@ pub(crate) struct Step<'a> {
     pub(crate) state: State,
     /// What happened, for people, where it is wanted.
     pub(crate) trace: Option<Vec<String>>,
-    /// It led to a ballot beyond the bounds.
+    /// It led to a ballot beyond the bounds, or was in vain.
     pub(crate) beyond: bool,
     said: Vec<Shared<Envelope>>,
     told: Vec<(Option<Digest>, Reply)>,
     alarm: Option<String>,
     /// Something became durable, or was said or told.
     seen: bool,
+    /// Nobody looks: invariants are not checked, and the past stays as it is.
+    unwatched: bool,
 }
 
 impl<'a> Step<'a> {
@@ -45,7 +49,14 @@ impl<'a> Step<'a> {
             told: Vec::new(),
             alarm: None,
             seen: false,
+            unwatched: false,
         }
+    }
+
+    /// One whose result does not depend on the past.
+    pub(crate) fn unwatched(self) -> Self {
+        let unwatched = true;
+        Self { unwatched, ..self }
     }
 
     pub(crate) fn say(&mut self, line: impl FnOnce(&Bounds) -> String) {
@@ -93,13 +104,27 @@ impl<'a> Step<'a> {
             }
             Action::Operate(node) => self.node(node, NodeEvent::Operate, None),
             Action::Fire(node, timer) => self.node(node, NodeEvent::Fire(timer), None),
+            Action::Pair(node) => self.node(node, NodeEvent::Pair, None),
+            Action::Round(node, answers) => self.round(node, answers),
             Action::Restart(node) => self.restart(node),
         }
         self.observe();
     }
 
+    /// Carries out `action` in `last` and all that follows from it at once. The reason, if a machine
+    /// panics.
+    pub(crate) fn complete(&mut self, last: &State, action: Action) -> Result<(), String> {
+        let all = || {
+            self.act(action);
+            if self.state != *last {
+                self.settle();
+            }
+        };
+        catch_unwind(AssertUnwindSafe(all)).map_err(|panic| reason(&*panic))
+    }
+
     /// Lets everybody say what saying does not change it, if this run is eager.
-    pub(crate) fn settle(&mut self) {
+    fn settle(&mut self) {
         if self.bounds.eager && self.state.broken.is_none() && !self.beyond {
             self.converse();
             self.observe();
@@ -128,6 +153,11 @@ impl<'a> Step<'a> {
 
     /// Checks the step against all that was.
     pub(crate) fn observe(&mut self) {
+        if self.unwatched {
+            self.said.clear();
+            self.told.clear();
+            return;
+        }
         if !std::mem::take(&mut self.seen) || self.state.broken.is_some() {
             return;
         }
@@ -150,4 +180,11 @@ impl<'a> Step<'a> {
         self.said.clear();
         self.told.clear();
     }
+}
+
+/// What a panic said.
+pub(crate) fn reason(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    let text = text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
+    text.unwrap_or_default()
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use triumvir_protocol::{Action as Job, Incarnation, Work};
+use triumvir_protocol::{Action as Job, Incarnation, ParticipantTimer, Work};
 
 use super::Step;
 use crate::network::Envelope;
@@ -32,6 +32,21 @@ impl Step<'_> {
     pub(crate) fn restart(&mut self, node: usize) {
         let event = NodeEvent::Restart(self.bounds.restart());
         self.node(node, event, None);
+    }
+
+    /// A fence round begins, or goes on; if it does not, the rest was in vain.
+    pub(super) fn round(&mut self, node: usize, answers: [Option<u64>; 2]) {
+        let inquire = NodeEvent::Fire(ParticipantTimer::Inquire);
+        self.node(node, inquire, None);
+        for key in answers.into_iter().flatten() {
+            if let Some(envelope) = self.state.network.find(key).cloned() {
+                self.deliver(node, &envelope);
+            }
+        }
+        let fence = NodeEvent::Fire(ParticipantTimer::Fence);
+        let before = self.state.nodes[node].clone();
+        self.node(node, fence, None);
+        self.beyond |= self.state.nodes[node] == before;
     }
 
     /// A resource that votes for other work than the content says has lost some.
@@ -93,10 +108,15 @@ impl Step<'_> {
         }
     }
 
-    /// The resource at `node` does all it has to; a prepare is answered by the first vote allowed.
-    pub(crate) fn work_off(&mut self, node: usize) -> bool {
-        let busy = !self.state.nodes[node].jobs.is_empty();
-        while !self.state.nodes[node].jobs.is_empty() {
+    /// The resource at `node` does all it has to; a prepare is answered by the first vote allowed, or
+    /// without `votes` goes on for ever. Whether it did anything.
+    pub(crate) fn work_off(&mut self, node: usize, votes: bool) -> bool {
+        let mut busy = false;
+        while let Some((_, job)) = self.state.nodes[node].jobs.front() {
+            if !votes && matches!(job, Job::Prepare { .. }) {
+                break;
+            }
+            busy = true;
             let vote = self.bounds.votes[node]
                 .first()
                 .copied()
