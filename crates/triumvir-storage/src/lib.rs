@@ -34,4 +34,4 @@ pub use kv::KvTables;
 pub use raft_log::{LoadedLog, RaftLog};
 pub use raft_snapshot::{RaftSnapshots, SNAPSHOT_CHUNK_BYTES};
 pub use redb::{ReadTransaction, WriteTransaction};
-pub use writer::{Limits, Writer};
+pub use writer::{Haste, Limits, Writer};

@@ -6,7 +6,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use redb::WriteTransaction;
 
@@ -26,8 +26,13 @@ pub struct Limits {
     pub batch_submissions_max: usize,
     /// The most bytes in one transaction, by the sizes that the submitters state.
     pub batch_bytes_max: usize,
-    /// How many lazy submissions may wait before they are forced for their own sake.
+    /// How many lazy submissions may wait before they are forced for their own sake; patient ones are
+    /// counted with them.
     pub lazy_submissions_max: usize,
+    /// How long a patient submission waits for a forced one to ride along with.
+    pub patience: Duration,
+    /// How many patient submissions may wait for that.
+    pub patient_submissions_max: usize,
 }
 
 impl Default for Limits {
@@ -36,6 +41,8 @@ impl Default for Limits {
             batch_submissions_max: 4096,
             batch_bytes_max: 8 << 20,
             lazy_submissions_max: 1024,
+            patience: Duration::from_millis(5),
+            patient_submissions_max: 32,
         }
     }
 }
@@ -61,13 +68,18 @@ struct Inner {
 struct Shared {
     queue: Mutex<Queue>,
     wake: Condvar,
+    limits: Limits,
 }
 
 #[derive(Default)]
 struct Queue {
     items: VecDeque<Item>,
-    /// How many of `items` somebody waits for.
-    awaited: usize,
+    /// How many of `items` are to be forced at once.
+    urgent: usize,
+    /// How many of `items` are patient.
+    patient: usize,
+    /// When the first patient one of `items` has waited for long enough.
+    patient_until: Option<Instant>,
     closing: bool,
     failed: Option<WriteError>,
     watchers: Vec<Watcher>,
@@ -77,6 +89,19 @@ struct Item {
     write: Option<Write>,
     done: Option<Done>,
     size_bytes: usize,
+    haste: Haste,
+}
+
+/// When something is forced.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub enum Haste {
+    /// With the next forced write, whenever that is.
+    #[default]
+    Lazy,
+    /// The same, but soon: after [`Limits::patience`] at the latest.
+    Patient,
+    /// At once.
+    Urgent,
 }
 
 impl Writer {
@@ -90,11 +115,11 @@ impl Writer {
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
             wake: Condvar::new(),
+            limits,
         });
         let stream = Stream {
             shared: shared.clone(),
             database: database.clone(),
-            limits,
         };
         let thread = thread::Builder::new()
             .name("triumvir-writer".to_owned())
@@ -124,6 +149,24 @@ impl Writer {
             write,
             done,
             size_bytes,
+            haste: Haste::Urgent,
+        });
+    }
+
+    /// The same for a write that nobody is in a hurry for: it rides along with the next one that is
+    /// urgent, or is forced after [`Limits::patience`].
+    pub fn submit_patient(
+        &self,
+        size_bytes: usize,
+        write: impl FnOnce(&WriteTransaction) -> Result<(), StorageError> + Send + 'static,
+        done: impl FnOnce(Result<(), WriteError>) + Send + 'static,
+    ) {
+        let (write, done) = (Some(Box::new(write) as Write), Some(Box::new(done) as Done));
+        self.push(Item {
+            write,
+            done,
+            size_bytes,
+            haste: Haste::Patient,
         });
     }
 
@@ -141,6 +184,7 @@ impl Writer {
             write: Some(Box::new(write)),
             done: None,
             size_bytes,
+            haste: Haste::Lazy,
         });
     }
 
@@ -151,6 +195,7 @@ impl Writer {
             write: None,
             done: Some(Box::new(done)),
             size_bytes: 0,
+            haste: Haste::Urgent,
         });
     }
 
@@ -195,16 +240,40 @@ impl Writer {
             }
             return;
         }
-        queue.awaited += usize::from(item.done.is_some());
+        let haste = item.haste;
         queue.items.push_back(item);
+        let limits = &self.inner.shared.limits;
+        let wakes = match haste {
+            Haste::Urgent => {
+                queue.urgent += 1;
+                true
+            }
+            Haste::Patient => {
+                queue.patient += 1;
+                let until = Instant::now() + limits.patience;
+                queue.patient_until.get_or_insert(until);
+                queue.patient == 1 || queue.is_full(limits)
+            }
+            Haste::Lazy => queue.is_full(limits),
+        };
         drop(queue);
-        self.inner.shared.wake.notify_one();
+        if wakes {
+            self.inner.shared.wake.notify_one();
+        }
     }
 }
 
 impl fmt::Debug for Writer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Writer").finish_non_exhaustive()
+    }
+}
+
+impl Queue {
+    /// Whether so much waits that it is forced for its own sake.
+    fn is_full(&self, limits: &Limits) -> bool {
+        self.items.len() >= limits.lazy_submissions_max
+            || self.patient >= limits.patient_submissions_max
     }
 }
 
@@ -234,7 +303,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 struct Stream {
     shared: Arc<Shared>,
     database: Database,
-    limits: Limits,
 }
 
 impl Stream {
@@ -261,33 +329,43 @@ impl Stream {
     /// Waits until there is something to force, and takes a prefix of the queue within the limits.
     /// `None` when the writer is closed and everything is written.
     fn next_batch(&self) -> Option<Vec<Item>> {
+        let limits = &self.shared.limits;
         let mut queue = self.shared.lock();
         loop {
             if queue.closing && queue.items.is_empty() {
                 return None;
             }
-            let lazy_full = queue.items.len() >= self.limits.lazy_submissions_max;
-            if queue.awaited > 0 || queue.closing || lazy_full {
+            if queue.urgent > 0 || queue.closing || queue.is_full(limits) {
                 break;
             }
-            queue = self
-                .shared
-                .wake
-                .wait(queue)
-                .unwrap_or_else(PoisonError::into_inner);
+            let Some(until) = queue.patient_until else {
+                let woken = self.shared.wake.wait(queue);
+                queue = woken.unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            let woken = self.shared.wake.wait_timeout(queue, left);
+            queue = woken.unwrap_or_else(PoisonError::into_inner).0;
         }
         let mut batch = Vec::new();
         let mut bytes = 0_usize;
         while let Some(item) = queue.items.front() {
             bytes = bytes.saturating_add(item.size_bytes);
-            let full = batch.len() >= self.limits.batch_submissions_max
-                || bytes > self.limits.batch_bytes_max;
+            let full =
+                batch.len() >= limits.batch_submissions_max || bytes > limits.batch_bytes_max;
             if full && !batch.is_empty() {
                 break;
             }
             let item = queue.items.pop_front().expect("the front was just seen");
-            queue.awaited -= usize::from(item.done.is_some());
+            queue.urgent -= usize::from(item.haste == Haste::Urgent);
+            queue.patient -= usize::from(item.haste == Haste::Patient);
             batch.push(item);
+        }
+        if queue.patient == 0 {
+            queue.patient_until = None;
         }
         Some(batch)
     }
@@ -336,7 +414,7 @@ impl Stream {
         let (items, watchers) = {
             let mut queue = self.shared.lock();
             queue.failed = Some(error.clone());
-            queue.awaited = 0;
+            (queue.urgent, queue.patient, queue.patient_until) = (0, 0, None);
             (
                 std::mem::take(&mut queue.items),
                 std::mem::take(&mut queue.watchers),

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 use redb::backends::InMemoryBackend;
 use redb::{StorageBackend, TableDefinition};
@@ -129,6 +130,47 @@ fn what_gathers_during_one_fsync_is_forced_by_the_next() {
     // One commit for what the thread had taken, and one for all the rest.
     assert!(disk.syncs() - before <= 2, "{}", disk.syncs() - before);
     assert_eq!(keys(&database), (0..100).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_patient_write_rides_along_with_an_urgent_one() {
+    let limits = Limits {
+        patience: Duration::from_secs(3600),
+        ..Limits::default()
+    };
+    let (disk, database, writer, sender, answers) = start(limits);
+    let before = disk.syncs();
+    writer.submit_patient(8, put(1), answer(1, &sender));
+    writer.submit(8, put(2), answer(2, &sender));
+    for key in [1, 2] {
+        let (answered, result) = answers.recv().unwrap();
+        result.unwrap();
+        assert_eq!(answered, key);
+    }
+    assert_eq!(disk.syncs() - before, 1);
+    assert_eq!(keys(&database), [1, 2]);
+}
+
+#[test]
+fn patience_ends_by_itself_or_when_many_wait() {
+    for (patience, patient_submissions_max) in [(1, 100), (3_600_000, 3)] {
+        let limits = Limits {
+            patience: Duration::from_millis(patience),
+            patient_submissions_max,
+            ..Limits::default()
+        };
+        let (_disk, _database, writer, sender, answers) = start(limits);
+        for round in 0..2 {
+            for key in 0..3 {
+                writer.submit_patient(8, put(key), answer(round, &sender));
+            }
+            for _ in 0..3 {
+                let (answered, result) = answers.recv().unwrap();
+                result.unwrap();
+                assert_eq!(answered, round);
+            }
+        }
+    }
 }
 
 #[test]

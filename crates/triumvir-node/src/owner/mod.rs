@@ -198,6 +198,9 @@ impl Owner {
 
     /// Hands on what this round has gathered.
     async fn hand_on(&mut self) {
+        if self.is_draining() {
+            self.proposals.hasten();
+        }
         if let Some(replica) = &self.replica {
             self.proposals.hand_on(replica, self.generation).await;
         }
@@ -247,6 +250,7 @@ impl Owner {
 
     fn on_tick(&mut self) {
         self.ticks += 1;
+        self.proposals.hasten();
         self.reconsider_role();
         self.heed_members();
         for (caller, txn) in self.callers.left() {

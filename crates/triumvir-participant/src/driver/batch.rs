@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{Notify, mpsc};
 use triumvir_protocol::{BranchState, Force, ParticipantTimer, Target, TxnId};
-use triumvir_storage::{Journal, JournalEntry, Writer, encode_branch};
+use triumvir_storage::{Haste, Journal, JournalEntry, Writer, encode_branch};
 
 use crate::Write;
 use crate::frames::Envelope;
@@ -24,8 +24,8 @@ pub(super) struct Batch {
     send: Vec<(Target, Envelope)>,
     /// Timers that have expired and wait for the records so far.
     confirm: Vec<Expired>,
-    /// A record is in it that must not be lost, or a write that somebody waits for.
-    urgent: bool,
+    /// When it is forced.
+    haste: Haste,
     size_bytes: usize,
 }
 
@@ -33,8 +33,15 @@ impl Batch {
     pub(super) fn force(&mut self, force: &Force) {
         let entry = match force {
             Force::Branch(txn, branch) => {
-                // Nobody is told of a release; if it is lost, the outcome is asked for again.
-                self.urgent |= !matches!(branch.state, BranchState::Read { released: true, .. });
+                let haste = match branch.state {
+                    // Nobody is told of a release; if it is lost, the outcome is asked for again.
+                    BranchState::Read { released: true, .. } => Haste::Lazy,
+                    // An outcome is carried out, and no client waits for that.
+                    BranchState::Committed | BranchState::Aborted => Haste::Patient,
+                    // A vote, an acknowledgement or a refusal waits for it.
+                    _ => Haste::Urgent,
+                };
+                self.haste = self.haste.max(haste);
                 JournalEntry::Branch(*txn, encode_branch(branch))
             }
             Force::Horizon(horizon) => JournalEntry::Horizon(*horizon),
@@ -45,7 +52,9 @@ impl Batch {
     }
 
     pub(super) fn write(&mut self, write: Write) {
-        self.urgent |= !write.can_wait();
+        if !write.can_wait() {
+            self.haste = self.haste.max(Haste::Patient);
+        }
         self.size_bytes += write.size_bytes();
         self.writes.push(write);
     }
@@ -113,11 +122,12 @@ impl Submitter {
             writes,
             send,
             confirm,
-            urgent,
+            haste,
             size_bytes,
         } = batch;
         let has_writes = !journal.is_empty() || !writes.is_empty();
-        let silent = send.is_empty() && confirm.is_empty();
+        let confirms_nothing = confirm.is_empty();
+        let silent = send.is_empty() && confirms_nothing;
         if !has_writes && silent {
             return;
         }
@@ -129,7 +139,7 @@ impl Submitter {
             }
             applies.into_iter().try_for_each(|apply| apply(write))
         };
-        if silent && !urgent {
+        if silent && haste == Haste::Lazy {
             return self.writer.submit_lazy(size_bytes, write);
         }
         let queued = self.in_flight.count.fetch_add(1, Ordering::AcqRel) + 1;
@@ -158,10 +168,12 @@ impl Submitter {
             metrics::gauge!("triumvir_participant_submissions_in_flight").set(left as f64);
             in_flight.landed.notify_one();
         };
-        if has_writes {
-            self.writer.submit(size_bytes, write, done);
-        } else {
-            self.writer.barrier(done);
+        match haste {
+            _ if !has_writes => self.writer.barrier(done),
+            Haste::Patient if confirms_nothing => {
+                self.writer.submit_patient(size_bytes, write, done)
+            }
+            _ => self.writer.submit(size_bytes, write, done),
         }
     }
 }
