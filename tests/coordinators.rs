@@ -1,7 +1,8 @@
 //! Coordinators lost together: all of them, or a majority, at chosen steps of a transaction.
 
+use anyhow::ensure;
 use triumvir_client::Mode;
-use triumvir_testkit::Who;
+use triumvir_testkit::{Cluster, Who};
 use triumvir_tests::{Ending, FIRST, Setup, System, replicas};
 use triumvir_wire::v1::State;
 
@@ -121,5 +122,39 @@ async fn two_phase_participants_wait_for_the_coordinators() -> anyhow::Result<()
     let (mut system, pending) =
         System::start_with_all_votes(Setup::hasty(), Mode::TwoPhase).await?;
     system.cluster.kill_all(&replicas()).await?;
+    system.aftermath(pending, Ending::Committed).await
+}
+
+/// Proves: a leader that is killed and back before anybody misses it leads again only after an election.
+/// The others may have entries of its former term that it had not yet written itself; in the same term
+/// it would put others in their places, and the replicas would differ for good.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_is_back_at_once_does_not_lead_in_its_former_term() -> anyhow::Result<()> {
+    let mut system = System::start_with(Setup::patient()).await?;
+    let (leader, followers) = system.roles().await?;
+    let term = system.cluster.status(&leader).await?.term;
+    for follower in &followers {
+        system.cluster.pause(follower)?;
+    }
+    system.cluster.kill(&leader).await?;
+    system.cluster.restart(&leader)?;
+    let probe = async |cluster: &mut Cluster| {
+        let status = cluster.status(&leader).await;
+        status.map_err(|error| error.to_string())
+    };
+    let back = system
+        .cluster
+        .wait_until("the former leader", probe)
+        .await?;
+    ensure!(back.leader.is_none(), "{:?} leads", back.leader);
+    for follower in &followers {
+        system.cluster.resume(follower)?;
+    }
+    system.cluster.wait_ready().await?;
+    let (leader, _) = system.roles().await?;
+    let status = system.cluster.status(&leader).await?;
+    ensure!(status.term > term, "{leader} leads in {}", status.term);
+    let pending = system.begin();
+    let pending = system.told_committed(pending).await?;
     system.aftermath(pending, Ending::Committed).await
 }

@@ -97,6 +97,9 @@ impl Config {
             max_in_snapshot_log_to_keep: self.kept_entries,
             replication_lag_threshold: self.snapshot_every_entries,
             enable_pre_vote: Some(true),
+            // Entries are sent while they are written here. A leader that went on in its former term
+            // after a crash would give the place of one that it lost, and others have, to another one.
+            enable_leader_restore: Some(false),
             allow_log_reversion: Some(false),
             ..openraft::Config::default()
         };
