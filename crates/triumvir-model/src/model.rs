@@ -140,7 +140,8 @@ impl World {
         }
         for (at, seat) in state.seats.iter().enumerate() {
             match seat.behind.first().map(|record| &**record) {
-                // A leader that never hears of a later one can do all that one can which has, and more.
+                // One that hears of a later leader does nothing any more; what matters is the one that does
+                // not. What it might have applied late before that is looked at with `lag` alone.
                 Some(Record::Activate { .. }) => {}
                 Some(_) => actions.push(Action::Apply(at)),
                 None if changes_nothing => actions.push(Action::Idle(at)),
