@@ -83,7 +83,7 @@ async fn elects_replicates_fails_over_and_restarts() {
         Err(ReadError::NotLeader { leader }) if leader == Some(first)
     ));
     for node in cluster.nodes() {
-        node.applied(200).await;
+        node.applied(201).await;
     }
 
     let mut leadership = cluster.node(first).replica.leadership();
@@ -97,9 +97,16 @@ async fn elects_replicates_fails_over_and_restarts() {
 
     cluster.restart(first).await;
     propose(&cluster, "after restart").await;
+    for node in cluster.nodes() {
+        eventually(|| {
+            node.state()
+                .last()
+                .is_some_and(|last| last == "after restart")
+        })
+        .await;
+    }
     let expected = cluster.node(second).state();
     for node in cluster.nodes() {
-        node.applied(202).await;
         assert_eq!(node.state(), expected);
     }
     cluster.shutdown().await;
