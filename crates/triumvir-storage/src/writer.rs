@@ -144,13 +144,7 @@ impl Writer {
         write: impl FnOnce(&WriteTransaction) -> Result<(), StorageError> + Send + 'static,
         done: impl FnOnce(Result<(), WriteError>) + Send + 'static,
     ) {
-        let (write, done) = (Some(Box::new(write) as Write), Some(Box::new(done) as Done));
-        self.push(Item {
-            write,
-            done,
-            size_bytes,
-            haste: Haste::Urgent,
-        });
+        self.push_awaited(Haste::Urgent, size_bytes, Box::new(write), Box::new(done));
     }
 
     /// The same for a write that nobody is in a hurry for: it rides along with the next one that is
@@ -161,13 +155,7 @@ impl Writer {
         write: impl FnOnce(&WriteTransaction) -> Result<(), StorageError> + Send + 'static,
         done: impl FnOnce(Result<(), WriteError>) + Send + 'static,
     ) {
-        let (write, done) = (Some(Box::new(write) as Write), Some(Box::new(done) as Done));
-        self.push(Item {
-            write,
-            done,
-            size_bytes,
-            haste: Haste::Patient,
-        });
+        self.push_awaited(Haste::Patient, size_bytes, Box::new(write), Box::new(done));
     }
 
     /// Submits a write that rides along with the next forced one.
@@ -224,6 +212,15 @@ impl Writer {
         {
             tracing::error!("the writer's thread panicked");
         }
+    }
+
+    fn push_awaited(&self, haste: Haste, size_bytes: usize, write: Write, done: Done) {
+        self.push(Item {
+            write: Some(write),
+            done: Some(done),
+            size_bytes,
+            haste,
+        });
     }
 
     fn push(&self, item: Item) {
