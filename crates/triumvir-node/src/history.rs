@@ -4,15 +4,18 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Instant;
 
+use foldhash::fast::RandomState;
 use tracing::Span;
 use triumvir_protocol::{
     AbortCause, Answer, Digest, Milestone, Mode, Outcome, ParticipantId, Terms, TxnId,
 };
 
-use crate::{clock, telemetry};
+use crate::clock;
 
 /// Events kept of one transaction.
 const EVENTS_MAX: usize = 256;
+/// As many as two participants' votes make.
+const EVENTS_USUAL: usize = 7;
 
 /// What is known of a branch, as words for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,7 +78,7 @@ pub(crate) struct Entry {
 #[derive(Debug)]
 pub(crate) struct History {
     max: usize,
-    entries: HashMap<TxnId, Entry>,
+    entries: HashMap<TxnId, Entry, RandomState>,
     order: VecDeque<TxnId>,
 }
 
@@ -83,7 +86,7 @@ impl History {
     pub(crate) fn new(max: usize) -> Self {
         Self {
             max,
-            entries: HashMap::new(),
+            entries: HashMap::default(),
             order: VecDeque::new(),
         }
     }
@@ -130,13 +133,15 @@ impl History {
     }
 
     /// Something has happened to `txn`; gives what is known of it by then.
-    pub(crate) fn happened(&mut self, txn: TxnId, milestone: &Milestone) -> &Entry {
+    pub(crate) fn happened(&mut self, txn: TxnId, milestone: &Milestone) -> &mut Entry {
         let entry = self.entry(txn);
         if *milestone == Milestone::Begun {
             // What stands was a former attempt's, perhaps with other content.
             *entry = Entry::default();
         }
-        entry.span.get_or_insert_with(|| telemetry::span(txn));
+        if entry.events.capacity() == 0 {
+            entry.events.reserve_exact(EVENTS_USUAL);
+        }
         if entry.events.len() < EVENTS_MAX {
             entry.events.push((clock::micros(), milestone.clone()));
         }

@@ -1,11 +1,15 @@
 //! Metrics and log lines: their names, units and labels, in one place. Nothing is decided here.
 
-use std::sync::OnceLock;
+use std::sync::{LazyLock, OnceLock};
 use std::time::{Duration, Instant};
 
-use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics::{
+    Counter, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge,
+    histogram,
+};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing::Span;
+use tracing::level_filters::LevelFilter;
 use triumvir_protocol::{AbortCause, AbortReason, Milestone, Outcome, TxnId, Value};
 use triumvir_replication::Status;
 use triumvir_wire::Code;
@@ -133,25 +137,37 @@ pub(crate) fn span(txn: TxnId) -> Span {
 /// Something has happened to a transaction at this leader; `entry` has it already.
 pub(crate) fn happened(
     txn: TxnId,
-    entry: &Entry,
+    entry: &mut Entry,
     milestone: &Milestone,
     slow: Duration,
     names: &Directory,
 ) {
-    let _inside = entry.span.as_ref().map(Span::enter);
+    let loud = match milestone {
+        Milestone::Decided(outcome, cause) => is_loud(entry, *outcome, cause.as_ref(), slow),
+        _ => false,
+    };
+    // Most transactions are never spoken of: these have no span.
+    let speaks = loud || LevelFilter::current() >= LevelFilter::DEBUG;
+    let _inside = speaks.then(|| {
+        entry
+            .span
+            .get_or_insert_with(|| span(txn))
+            .clone()
+            .entered()
+    });
     match milestone {
         Milestone::Begun => tracing::debug!("begun"),
         Milestone::Voted(participant, yes) => tracing::debug!(%participant, yes, "voted"),
         Milestone::Prepared => {
-            phase("prepare", entry.begun, entry.prepared);
+            phase(&PHASES.prepare, entry.begun, entry.prepared);
             tracing::debug!("all have voted");
         }
         Milestone::Recorded => {
-            phase("record", entry.prepared, entry.recorded);
+            phase(&PHASES.record, entry.prepared, entry.recorded);
             tracing::debug!("recorded");
         }
         Milestone::Decided(outcome, cause) => {
-            decided(txn, entry, (*outcome, cause.as_ref()), slow, names)
+            decided(txn, entry, (*outcome, cause.as_ref()), loud, names);
         }
         Milestone::Ended => tracing::debug!("ended"),
     }
@@ -162,22 +178,21 @@ fn decided(
     txn: TxnId,
     entry: &Entry,
     (outcome, cause): (Outcome, Option<&AbortCause>),
-    slow: Duration,
+    loud: bool,
     names: &Directory,
 ) {
     let now = Instant::now();
     let (word, reason) = (word(outcome), cause.map_or("", reason));
-    counter!("triumvir_transactions_total", "outcome" => word, "reason" => reason).increment(1);
-    phase("ack", entry.recorded, Some(now));
-    phase("total", entry.begun, Some(now));
+    match (outcome, cause) {
+        (Value::Commit, None) => COMMITTED.increment(1),
+        _ => transactions_total(word, reason).increment(1),
+    }
+    phase(&PHASES.ack, entry.recorded, Some(now));
+    phase(&PHASES.total, entry.begun, Some(now));
     let since = |from: Option<Instant>| from.map(|from| (now - from).as_secs_f64() * 1e3);
     let total_millis = since(entry.begun);
     let (prepared_millis_ago, recorded_millis_ago) = (since(entry.prepared), since(entry.recorded));
-    // A conflict of locks is everyday life on hot keys, and the client hears of it.
-    let routine = matches!(cause, Some(AbortCause::No(_, no)) if no.is_retryable());
-    if outcome == Value::Abort && !routine
-        || total_millis.is_some_and(|total| total >= slow.as_millis() as f64)
-    {
+    if loud {
         tracing::info!(
             %txn, outcome = word, reason,
             cause = cause.map(|cause| cause_text(names, cause)),
@@ -191,10 +206,41 @@ fn decided(
     }
 }
 
-fn phase(name: &'static str, from: Option<Instant>, to: Option<Instant>) {
+/// Whether an operator is told of it at the usual level.
+fn is_loud(entry: &Entry, outcome: Outcome, cause: Option<&AbortCause>, slow: Duration) -> bool {
+    // A conflict of locks is everyday life on hot keys, and the client hears of it.
+    let routine = matches!(cause, Some(AbortCause::No(_, no)) if no.is_retryable());
+    outcome == Value::Abort && !routine || entry.begun.is_some_and(|begun| begun.elapsed() >= slow)
+}
+
+/// What every committed transaction counts in, looked up once: the recorder is installed before the
+/// first of them.
+static COMMITTED: LazyLock<Counter> = LazyLock::new(|| transactions_total(word(Value::Commit), ""));
+static PHASES: LazyLock<Phases> = LazyLock::new(|| {
+    let phase = |name: &'static str| histogram!("triumvir_phase_seconds", "phase" => name);
+    Phases {
+        prepare: phase("prepare"),
+        record: phase("record"),
+        ack: phase("ack"),
+        total: phase("total"),
+    }
+});
+
+/// How long each phase took.
+struct Phases {
+    prepare: Histogram,
+    record: Histogram,
+    ack: Histogram,
+    total: Histogram,
+}
+
+fn transactions_total(outcome: &'static str, reason: &'static str) -> Counter {
+    counter!("triumvir_transactions_total", "outcome" => outcome, "reason" => reason)
+}
+
+fn phase(took: &Histogram, from: Option<Instant>, to: Option<Instant>) {
     if let (Some(from), Some(to)) = (from, to) {
-        histogram!("triumvir_phase_seconds", "phase" => name)
-            .record(to.saturating_duration_since(from).as_secs_f64());
+        took.record(to.saturating_duration_since(from));
     }
 }
 

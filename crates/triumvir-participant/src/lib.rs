@@ -56,5 +56,5 @@ pub use resource::{
 };
 pub use runtime::{Builder, Runtime};
 pub use triumvir_protocol::{Payload, TxnId};
-pub use triumvir_storage::{Database, StorageError, WriteTransaction};
+pub use triumvir_storage::{Database, StorageError, WriteBatch};
 pub use write::Write;

@@ -130,7 +130,7 @@ fn is_final(code: Code) -> bool {
 async fn force(
     writer: &Writer,
     write: impl FnOnce(
-        &triumvir_storage::WriteTransaction,
+        &mut triumvir_storage::WriteBatch<'_>,
     ) -> Result<(), triumvir_storage::StorageError>
     + Send
     + 'static,

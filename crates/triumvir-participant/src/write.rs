@@ -3,9 +3,9 @@
 
 use std::fmt;
 
-use triumvir_storage::{StorageError, WriteTransaction};
+use triumvir_storage::{StorageError, WriteBatch};
 
-type Apply = Box<dyn FnOnce(&WriteTransaction) -> Result<(), StorageError> + Send>;
+type Apply = Box<dyn FnOnce(&mut WriteBatch<'_>) -> Result<(), StorageError> + Send>;
 type Durable = Box<dyn FnOnce() + Send>;
 
 /// Changes to tables of the data folder's own database that become durable in the same commit as the
@@ -20,11 +20,12 @@ impl Write {
     /// A write of about `size_bytes`.
     ///
     /// `apply` runs once, on the writer's thread, in the order in which the resource's calls
-    /// finished. It must be quick and must not touch tables whose names begin with `journal_`.
+    /// finished. It opens tables of its own, whose names begin neither with `journal_` nor with `kv_`,
+    /// and must be quick.
     /// An error, or a panic, stops the process: what was to be durable is not.
     pub fn new(
         size_bytes: usize,
-        apply: impl FnOnce(&WriteTransaction) -> Result<(), StorageError> + Send + 'static,
+        apply: impl FnOnce(&mut WriteBatch<'_>) -> Result<(), StorageError> + Send + 'static,
     ) -> Self {
         Self {
             apply: Box::new(apply),

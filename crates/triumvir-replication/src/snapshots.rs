@@ -8,8 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::{Mutex, oneshot};
 use triumvir_storage::{
-    Database, RaftSnapshots, SNAPSHOT_CHUNK_BYTES, StorageError, WeakDatabase, WriteTransaction,
-    Writer,
+    Database, RaftSnapshots, SNAPSHOT_CHUNK_BYTES, StorageError, WeakDatabase, WriteBatch, Writer,
 };
 
 use crate::codec;
@@ -100,7 +99,7 @@ impl Snapshots {
     async fn force(
         &self,
         size_bytes: usize,
-        write: impl FnOnce(&WriteTransaction) -> Result<(), StorageError> + Send + 'static,
+        write: impl FnOnce(&mut WriteBatch<'_>) -> Result<(), StorageError> + Send + 'static,
     ) -> io::Result<()> {
         let (sender, durable) = oneshot::channel();
         self.writer

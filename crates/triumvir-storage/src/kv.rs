@@ -4,15 +4,16 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use redb::{ReadTransaction, ReadableTable, TableDefinition, TableError, WriteTransaction};
+use redb::{ReadTransaction, ReadableTable, TableDefinition, TableError};
 use triumvir_kv::{Changes, Intent, Key, Value};
 use triumvir_protocol::TxnId;
 
+use crate::batch::WriteBatch;
 use crate::database::Database;
 use crate::error::StorageError;
 
-const VALUES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("kv_values");
-const INTENTS: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("kv_intents");
+pub(crate) const VALUES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("kv_values");
+pub(crate) const INTENTS: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("kv_intents");
 
 /// The tables of the key-value resource. Its writes take place within a transaction of the
 /// [`Writer`](crate::Writer).
@@ -90,11 +91,11 @@ impl KvTables {
     ///
     /// Of the database.
     pub fn put_intent(
-        write: &WriteTransaction,
+        write: &mut WriteBatch<'_>,
         txn: TxnId,
         intent: &[u8],
     ) -> Result<(), StorageError> {
-        write.open_table(INTENTS)?.insert(txn.as_u128(), intent)?;
+        write.intents.open()?.insert(txn.as_u128(), intent)?;
         Ok(())
     }
 
@@ -103,8 +104,8 @@ impl KvTables {
     /// # Errors
     ///
     /// Of the database.
-    pub fn remove_intent(write: &WriteTransaction, txn: TxnId) -> Result<(), StorageError> {
-        write.open_table(INTENTS)?.remove(txn.as_u128())?;
+    pub fn remove_intent(write: &mut WriteBatch<'_>, txn: TxnId) -> Result<(), StorageError> {
+        write.intents.open()?.remove(txn.as_u128())?;
         Ok(())
     }
 
@@ -113,8 +114,8 @@ impl KvTables {
     /// # Errors
     ///
     /// Of the database.
-    pub fn apply(write: &WriteTransaction, changes: &Changes) -> Result<(), StorageError> {
-        let mut table = write.open_table(VALUES)?;
+    pub fn apply(write: &mut WriteBatch<'_>, changes: &Changes) -> Result<(), StorageError> {
+        let table = write.values.open()?;
         for (key, value) in changes.iter() {
             match value {
                 Some(value) => table.insert(key.as_bytes(), &*value.encode())?,
@@ -158,9 +159,11 @@ mod tests {
         .into_iter()
         .collect();
         let write = database.begin_write().unwrap();
-        KvTables::apply(&write, &changes).unwrap();
-        KvTables::apply(&write, &[change("c", None)].into_iter().collect()).unwrap();
-        KvTables::remove_intent(&write, TxnId::from_u128(1)).unwrap();
+        let mut batch = WriteBatch::new(&write);
+        KvTables::apply(&mut batch, &changes).unwrap();
+        KvTables::apply(&mut batch, &[change("c", None)].into_iter().collect()).unwrap();
+        KvTables::remove_intent(&mut batch, TxnId::from_u128(1)).unwrap();
+        drop(batch);
         write.commit().unwrap();
 
         let read = database.read().unwrap();

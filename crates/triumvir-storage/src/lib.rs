@@ -8,6 +8,7 @@
 //! Nothing here may know Raft's rules, decide anything about a transaction, read a clock (except to
 //! measure an fsync) or make a random number.
 
+mod batch;
 mod codec;
 mod database;
 mod error;
@@ -21,6 +22,7 @@ mod raft_log;
 mod raft_snapshot;
 mod writer;
 
+pub use batch::WriteBatch;
 pub use codec::{
     CodecError, decode_branch, decode_coordinator, decode_records, encode_branch,
     encode_coordinator, encode_records,

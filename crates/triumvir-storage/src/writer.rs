@@ -8,14 +8,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use redb::WriteTransaction;
-
+use crate::batch::WriteBatch;
 use crate::database::Database;
 use crate::error::{StorageError, WriteError};
 #[cfg(feature = "failpoints")]
 use crate::failpoint;
 
-type Write = Box<dyn FnOnce(&WriteTransaction) -> Result<(), StorageError> + Send>;
+type Write = Box<dyn FnOnce(&mut WriteBatch<'_>) -> Result<(), StorageError> + Send>;
 type Done = Box<dyn FnOnce(Result<(), WriteError>) + Send>;
 type Watcher = Box<dyn FnOnce(WriteError) + Send>;
 
@@ -141,7 +140,7 @@ impl Writer {
     pub fn submit(
         &self,
         size_bytes: usize,
-        write: impl FnOnce(&WriteTransaction) -> Result<(), StorageError> + Send + 'static,
+        write: impl FnOnce(&mut WriteBatch<'_>) -> Result<(), StorageError> + Send + 'static,
         done: impl FnOnce(Result<(), WriteError>) + Send + 'static,
     ) {
         self.push_awaited(Haste::Urgent, size_bytes, Box::new(write), Box::new(done));
@@ -152,7 +151,7 @@ impl Writer {
     pub fn submit_patient(
         &self,
         size_bytes: usize,
-        write: impl FnOnce(&WriteTransaction) -> Result<(), StorageError> + Send + 'static,
+        write: impl FnOnce(&mut WriteBatch<'_>) -> Result<(), StorageError> + Send + 'static,
         done: impl FnOnce(Result<(), WriteError>) + Send + 'static,
     ) {
         self.push_awaited(Haste::Patient, size_bytes, Box::new(write), Box::new(done));
@@ -166,7 +165,7 @@ impl Writer {
     pub fn submit_lazy(
         &self,
         size_bytes: usize,
-        write: impl FnOnce(&WriteTransaction) -> Result<(), StorageError> + Send + 'static,
+        write: impl FnOnce(&mut WriteBatch<'_>) -> Result<(), StorageError> + Send + 'static,
     ) {
         self.push(Item {
             write: Some(Box::new(write)),
@@ -347,6 +346,11 @@ impl Stream {
             let woken = self.shared.wake.wait_timeout(queue, left);
             queue = woken.unwrap_or_else(PoisonError::into_inner).0;
         }
+        // Whoever is about to submit may do so first: at once when nobody else can run, and on a busy
+        // machine more goes with each force.
+        drop(queue);
+        thread::yield_now();
+        let mut queue = self.shared.lock();
         let mut batch = Vec::new();
         let mut bytes = 0_usize;
         while let Some(item) = queue.items.front() {
@@ -382,9 +386,11 @@ impl Stream {
         // A panic in one write must not leave the others waiting forever.
         let committed = catch_unwind(AssertUnwindSafe(|| {
             let txn = self.database.begin_write()?;
+            let mut into = WriteBatch::new(&txn);
             for write in writes {
-                write(&txn)?;
+                write(&mut into)?;
             }
+            drop(into);
             let forcing = Instant::now();
             #[cfg(feature = "failpoints")]
             failpoint::reach("storage::before-force")?;

@@ -9,8 +9,7 @@ use std::time::Duration;
 use redb::backends::InMemoryBackend;
 use redb::{StorageBackend, TableDefinition};
 use triumvir_storage::{
-    Database, Limits, Options, RaftLog, RaftSnapshots, StorageError, WriteError, WriteTransaction,
-    Writer,
+    Database, Limits, Options, RaftLog, RaftSnapshots, StorageError, WriteBatch, WriteError, Writer,
 };
 
 const TABLE: TableDefinition<'_, u64, u64> = TableDefinition::new("test");
@@ -91,7 +90,7 @@ fn start(limits: Limits) -> (Disk, Database, Writer, Sender<Answer>, Receiver<An
     (disk, database, writer, sender, answers)
 }
 
-fn put(key: u64) -> impl FnOnce(&WriteTransaction) -> Result<(), StorageError> + Send {
+fn put(key: u64) -> impl FnOnce(&mut WriteBatch<'_>) -> Result<(), StorageError> + Send {
     move |txn| {
         txn.open_table(TABLE)?.insert(key, key)?;
         Ok(())

@@ -41,22 +41,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let Neighbour::Etcd = args.with;
     let version = Command::new("etcd").arg("--version").output();
     version.context("etcd is not installed: apt-get install etcd-server")?;
-    process::cargo([
-        "build",
-        "--release",
-        "--locked",
-        "--package",
-        "triumvir-cli",
-    ])?;
-    process::cargo([
-        "build",
-        "--release",
-        "--locked",
-        "--package",
-        "triumvir-benches",
-        "--bin",
-        "etcd-load",
-    ])?;
+    let dist = ["build", "--profile", "dist", "--locked", "--package"];
+    process::cargo(dist.iter().chain(&["triumvir-cli"]))?;
+    process::cargo(dist.iter().chain(&["triumvir-benches", "--bin", "etcd-load"]))?;
     println!(
         "clients  etcd puts/s  p50 ms  three-phase/s  p50 ms  ratio  two-phase/s  p50 ms  ratio"
     );
@@ -108,7 +95,7 @@ fn etcd(clients: u32, seconds: u32) -> anyhow::Result<Measured> {
 }
 
 fn target() -> PathBuf {
-    root().join("target/release")
+    root().join("target/dist")
 }
 
 fn json(command: &mut Command) -> anyhow::Result<Value> {

@@ -6,6 +6,7 @@ use std::future::poll_fn;
 use std::task::Poll;
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
 use tokio_util::time::DelayQueue;
 use tokio_util::time::delay_queue::Key;
 use triumvir_protocol::{ConductorTimer, TxnId};
@@ -16,8 +17,8 @@ use crate::Config;
 #[derive(Debug)]
 pub(super) struct Timers {
     queue: DelayQueue<(TxnId, ConductorTimer)>,
-    votes: HashMap<TxnId, Key>,
-    resends: HashMap<TxnId, Resend>,
+    votes: HashMap<TxnId, Key, RandomState>,
+    resends: HashMap<TxnId, Resend, RandomState>,
     vote: Duration,
     resend: Duration,
     resend_max: Duration,
@@ -35,8 +36,8 @@ impl Timers {
     pub(super) fn new(config: &Config) -> Self {
         Self {
             queue: DelayQueue::new(),
-            votes: HashMap::new(),
-            resends: HashMap::new(),
+            votes: HashMap::default(),
+            resends: HashMap::default(),
             vote: config.vote_timeout,
             resend: config.resend,
             resend_max: config.resend_max.max(config.resend),

@@ -133,7 +133,7 @@ impl Submitter {
         }
         let (applies, durables): (Vec<_>, Vec<_>) =
             writes.into_iter().map(Write::into_parts).unzip();
-        let write = move |write: &triumvir_storage::WriteTransaction| {
+        let write = move |write: &mut triumvir_storage::WriteBatch<'_>| {
             if !journal.is_empty() {
                 Journal::append(write, journal)?;
             }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, Stream};
 use triumvir_protocol::{Action, NoReason, TxnId, Work};
@@ -32,7 +33,7 @@ pub(super) struct Calls<R> {
     resource: Arc<R>,
     running: FuturesUnordered<BoxFuture<'static, (TxnId, Done)>>,
     /// Branches with a call under way that is not a prepare, and what waits behind it.
-    busy: HashMap<TxnId, VecDeque<Action>>,
+    busy: HashMap<TxnId, VecDeque<Action>, RandomState>,
     prepares: usize,
 }
 
@@ -41,7 +42,7 @@ impl<R: Resource> Calls<R> {
         Self {
             resource,
             running: FuturesUnordered::new(),
-            busy: HashMap::new(),
+            busy: HashMap::default(),
             prepares: 0,
         }
     }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
 use tokio::time::Instant;
 use tokio_util::time::DelayQueue;
 use tokio_util::time::delay_queue::Key;
@@ -20,7 +21,7 @@ const DOUBLINGS_MAX: u32 = 16;
 pub(super) struct TimerQueue {
     config: Timers,
     queue: DelayQueue<(TxnId, ParticipantTimer)>,
-    entries: HashMap<(TxnId, ParticipantTimer), Entry>,
+    entries: HashMap<(TxnId, ParticipantTimer), Entry, RandomState>,
 }
 
 #[derive(Default)]
@@ -35,7 +36,7 @@ impl TimerQueue {
         Self {
             config,
             queue: DelayQueue::new(),
-            entries: HashMap::new(),
+            entries: HashMap::default(),
         }
     }
 
