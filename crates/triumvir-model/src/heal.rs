@@ -1,17 +1,22 @@
 //! *Non-blocking*: from a state, only the parties that a condition names go on, under a fair schedule,
 //! until the branch in doubt is decided. What is under way is lost first. What the parties hold in
-//! memory is lost as well, or kept: either could be what blocks them.
+//! memory is lost as well, or kept: either could be what blocks them. What they come to is what all
+//! others say, that ever said anything: participants, clients and the log.
+
+mod recoveries;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use stateright::Property;
 use triumvir_protocol::{
-    Branch, BranchState, ConductorTimer, Mode, Outcome, ParticipantId, ParticipantTimer,
+    Answer, Ballot, Branch, BranchState, ConductorTimer, Digest, Mode, Outcome, ParticipantId,
+    ParticipantTimer, Reply, Standing, Value,
 };
 
 use crate::Action;
 use crate::model::World;
+use crate::network::{Body, Envelope};
 use crate::shared::{Shared, hash};
 use crate::state::{State, TXN};
 use crate::step::{Step, reason};
@@ -31,6 +36,9 @@ struct Cast<'a> {
     parties: &'a [usize],
     /// With what they have forced alone.
     restarted: bool,
+    /// As they are, and refused by a ballot beyond the bounds. An exploration leaves such refusals out,
+    /// as nothing comes of them within the bounds; here nothing is beyond them.
+    overtaken: bool,
     /// Whether one that has not voted may. Where it must not have, it stays at work until it refuses.
     votes: bool,
 }
@@ -95,7 +103,7 @@ pub(crate) fn conditions() -> Vec<Property<World>> {
 
 fn holds<const NUMBER: usize>(world: &World, state: &State) -> bool {
     let (name, check) = CONDITIONS[NUMBER];
-    check(world, state).is_ok() || !world.counts(name, state)
+    world.is_over() || check(world, state).is_ok() || !world.counts(name, state)
 }
 
 fn has_outcome(branch: &Branch) -> bool {
@@ -148,24 +156,28 @@ impl World {
             return Ok(());
         }
         let led = condition == 1;
-        let cast = |leader, restarted| Cast {
+        let cast = |leader, restarted, overtaken| Cast {
             led: led.then_some(leader),
             parties,
             restarted,
+            overtaken,
             votes: condition != 4,
         };
-        let mut casts = vec![cast(Leader::New, true)];
+        let mut casts = vec![cast(Leader::New, true, false)];
         if self.bounds.memories {
-            casts.push(cast(Leader::New, false));
-            if led && !state.seats.is_empty() {
-                casts.push(cast(Leader::Last, false));
+            let fences = parties.iter().any(|at| has_ballots(state.branch(*at)));
+            for overtaken in [false, true].into_iter().take(1 + usize::from(fences)) {
+                casts.push(cast(Leader::New, false, overtaken));
+                if led && !state.seats.is_empty() {
+                    casts.push(cast(Leader::Last, false, overtaken));
+                }
             }
         }
-        let branch = state.branch(parties[0]);
-        let stands = branch.and_then(|branch| state.past.outcome(TXN, branch.digest));
+        let branch = state.branch(parties[0]).expect("it is in doubt");
+        let stands = state.past.verdicts(TXN, branch.digest);
         for cast in casts {
             let outcome = self.healed(state, cast).map_err(|why| why.to_string())?;
-            if stands.is_some_and(|stands| stands != outcome) {
+            if stands.iter().any(|stands| *stands != outcome) {
                 let name = parties[0] + 1;
                 return Err(format!("p{name} comes to {outcome:?}, against what stands"));
             }
@@ -195,6 +207,9 @@ impl World {
             bounds.restarts_max = None;
             let attempt = || {
                 let mut step = Step::new(&bounds, &self.memo, cast.begin(state), false).unwatched();
+                if cast.overtaken {
+                    overtake(&mut step, cast, self.bounds.rounds);
+                }
                 if !cast.restarted {
                     return schedule(&mut step, cast);
                 }
@@ -209,41 +224,62 @@ impl World {
             done.unwrap_or_else(|panic| Err(reason(&*panic).into()))
         })
     }
-
-    /// Whether somebody in doubt comes to an outcome when all that is under way is lost and the last
-    /// leader says once again what may have been, proposing nothing.
-    pub(crate) fn resent(&self, state: &State) -> bool {
-        let parties: Vec<_> = (0..state.nodes.len()).collect();
-        let cast = Cast {
-            led: Some(Leader::Last),
-            parties: &parties,
-            restarted: false,
-            votes: true,
-        };
-        let nodes: Vec<_> = state.nodes.iter().map(Shared::hash).collect();
-        let key = hash(&("resent", &state.head, state.seats.last(), nodes));
-        let attempt = || {
-            let from = cast.begin(state);
-            let mut step = Step::new(&self.bounds, &self.memo, from, false).unwatched();
-            step.act(Action::Timeout(cast.leader(state), ConductorTimer::Resend));
-            if !step.state.limbo.is_empty() {
-                return Err("it proposes again".into());
-            }
-            quiet(&mut step, cast);
-            let doubt = doubts(state).map(|(at, _)| at);
-            let mut effects = doubt.filter_map(|at| step.state.nodes[at].effects.values().next());
-            let outcome = effects.next().copied();
-            outcome.ok_or_else(|| "all stay in doubt".into())
-        };
-        let healed = self.memo.heals(key, || {
-            let done = catch_unwind(AssertUnwindSafe(attempt));
-            done.unwrap_or_else(|panic| Err(reason(&*panic).into()))
-        });
-        healed.is_ok()
-    }
 }
 
-impl Cast<'_> {
+/// Whether fences and refusals of higher ballots can concern it.
+fn has_ballots(branch: Option<&Branch>) -> bool {
+    branch.is_some_and(|branch| match &branch.state {
+        BranchState::Prepared { terms, .. } => terms.mode == Mode::ThreePhase,
+        _ => false,
+    })
+}
+
+/// Everybody hears that each of its peers has promised a ballot beyond `rounds`, and so does the leader.
+fn overtake(step: &mut Step<'_>, cast: Cast<'_>, rounds: u32) {
+    let leader = matches!(cast.led, Some(Leader::Last)).then(|| cast.leader(&step.state));
+    for &at in cast.parties {
+        let Some(branch) = step.state.branch(at).cloned() else {
+            continue;
+        };
+        let (true, Some((terms, _))) = (has_ballots(Some(&branch)), branch.live()) else {
+            continue;
+        };
+        let own = ParticipantId(at as u32 + 1);
+        let refuse = |from: ParticipantId, to| {
+            let answer = Answer::Refuse {
+                promised: Ballot::peer(rounds + 1, from),
+                accepted: None,
+            };
+            let (from, digest, body) = (Some(from), branch.digest, Body::Answer(answer));
+            Shared::new(Envelope {
+                from,
+                to,
+                digest,
+                body,
+            })
+        };
+        for &peer in terms.participants.iter().filter(|peer| **peer != own) {
+            step.deliver(at, &refuse(peer, Some(own)));
+        }
+        if let Some(leader) = leader {
+            step.receive(leader, &refuse(own, None));
+        }
+    }
+    step.state.network = Default::default();
+}
+
+impl<'a> Cast<'a> {
+    /// All `parties`, as they are.
+    fn everyone(parties: &'a [usize], led: Option<Leader>) -> Self {
+        Self {
+            led,
+            parties,
+            restarted: false,
+            overtaken: false,
+            votes: true,
+        }
+    }
+
     /// The leader's seat in a schedule from `state`.
     fn leader(self, state: &State) -> usize {
         match self.led {
@@ -285,8 +321,8 @@ fn schedule(step: &mut Step<'_>, cast: Cast<'_>) -> Healed {
         if let Some((name, why)) = step.state.broken() {
             return Err(format!("{name}: {why}").into());
         }
-        if let Some(outcome) = step.state.nodes[parties[0]].effects.get(&(txn, digest)) {
-            return Ok(*outcome);
+        if let Some(&outcome) = step.state.nodes[parties[0]].effects.get(&(txn, digest)) {
+            return agreed(step, cast, digest, outcome);
         }
         // T2 is delayed by rank, so that fence rounds do not always start together.
         if round % 2 == 1 {
@@ -310,6 +346,9 @@ fn schedule(step: &mut Step<'_>, cast: Cast<'_>) -> Healed {
     }
     let names: Vec<_> = parties.iter().map(|at| format!("p{}", at + 1)).collect();
     let how = match (cast.restarted, cast.led) {
+        (false, Some(Leader::New)) if cast.overtaken => "overtaken, and a new leader",
+        (false, Some(Leader::Last)) if cast.overtaken => "overtaken, and the leader",
+        (false, None) if cast.overtaken => "overtaken",
         (true, Some(_)) => "after a restart, and a new leader",
         (true, None) => "after a restart",
         (false, Some(Leader::New)) => "as they are, and a new leader",
@@ -318,6 +357,48 @@ fn schedule(step: &mut Step<'_>, cast: Cast<'_>) -> Healed {
     };
     let (first, names) = (parties[0] + 1, names.join(" and "));
     Err(format!("p{first} stays in doubt if only {names} go on, {how}").into())
+}
+
+/// `outcome` is that of every party, of the log, if it was asked, and what clients were told meanwhile.
+fn agreed(step: &Step<'_>, cast: Cast<'_>, digest: Digest, outcome: Outcome) -> Healed {
+    let of = |at: &usize| {
+        let effect = step.state.nodes[*at].effects.get(&(TXN, digest)).copied();
+        let branch = step.state.branch(*at).filter(|b| b.digest == digest);
+        let durable = branch.and_then(|branch| match branch.state {
+            BranchState::PreCommitted { .. } | BranchState::Committed => Some(Value::Commit),
+            BranchState::Aborted | BranchState::Refused(_) => Some(Value::Abort),
+            BranchState::Prepared { .. } | BranchState::Read { .. } => None,
+        });
+        effect.or(durable)
+    };
+    if let Some(other) = cast
+        .parties
+        .iter()
+        .find(|at| of(at).is_some_and(|own| own != outcome))
+    {
+        return Err(format!("p{} comes to another outcome", other + 1).into());
+    }
+    let logged = match step.state.head.standing(TXN) {
+        Standing::Ended(ended) if ended.covers(digest) => Some(ended.outcome),
+        Standing::Open(open) if open.terms.digest == digest => None,
+        Standing::Open(_) | Standing::Ended(_) => Some(Value::Abort),
+        Standing::Absent | Standing::Forgotten => None,
+    };
+    if cast.led.is_some() && logged.is_some_and(|logged| logged != outcome) {
+        return Err("the log says another outcome".into());
+    }
+    let told = step.heard.iter().filter_map(|(asked, reply)| match reply {
+        Reply::Committed { .. } if *asked == Some(digest) => Some(Value::Commit),
+        Reply::Aborted(_) if asked.is_none_or(|asked| asked == digest) => Some(Value::Abort),
+        Reply::IdInUse if *asked == Some(digest) => Some(Value::Abort),
+        _ => None,
+    });
+    for told in told {
+        if told != outcome {
+            return Err(format!("a client is told {told:?}, and not {outcome:?}").into());
+        }
+    }
+    Ok(outcome)
 }
 
 /// Delivers, works and replicates until nothing is left to do.

@@ -25,5 +25,5 @@ mod text;
 pub use action::{Action, Ask, Vote};
 pub use bounds::{Bounds, Content, Inquiries};
 pub use model::World;
-pub use run::{Found, Limits, run};
+pub use run::{Found, Limits, allowance, run};
 pub use state::State;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use stateright::Model as _;
 use triumvir_model::runs::{Named, long, short};
-use triumvir_model::{Limits, World, run};
+use triumvir_model::{Found, Limits, World, allowance, run};
 
 /// States are small values by the million.
 #[global_allocator]
@@ -20,7 +20,11 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[command(version)]
 enum Command {
     /// The runs that end in minutes; fails unless every state of each was seen.
-    Short,
+    Short {
+        /// When all of them together are given up, in seconds; else `TRIUMVIR_MODEL_SECONDS`, or 1200.
+        #[arg(long)]
+        seconds: Option<u64>,
+    },
     /// The runs that take longer.
     Long {
         /// When a run is given up, in seconds.
@@ -50,9 +54,15 @@ enum Command {
 
 fn main() -> Result<(), Box<dyn Error>> {
     match Command::parse() {
-        Command::Short => check(short(), u64::MAX, true),
-        Command::Long { seconds } => check(long(), seconds, false),
-        Command::Run { name, seconds } => check(vec![named(&name)?], seconds, false),
+        Command::Short { seconds } => {
+            let all = seconds.map_or_else(allowance, Duration::from_secs);
+            check(short(), Time::Together(all))
+        }
+        Command::Long { seconds } => check(long(), Time::Each(Duration::from_secs(seconds))),
+        Command::Run { name, seconds } => {
+            let each = Time::Each(Duration::from_secs(seconds));
+            check(vec![named(&name)?], each)
+        }
         Command::Names => {
             for (name, _) in short().into_iter().chain(long()) {
                 writeln!(std::io::stdout(), "{name}")?;
@@ -77,29 +87,58 @@ fn named(name: &str) -> Result<Named, String> {
     found.ok_or_else(|| format!("no such run: {name}"))
 }
 
+/// When runs are given up.
+#[derive(Clone, Copy)]
+enum Time {
+    /// Each after so long, which is no failure.
+    Each(Duration),
+    /// All of them after so long, which is one: every state is to be seen. Shortest ways are looked for.
+    Together(Duration),
+}
+
 /// Prints what each run found. A run in which a property does not hold fails, and one that saw every
-/// state and did not reach what it must. With `whole`, shortest ways are looked for, and one that was
-/// given up fails, too.
-fn check(runs: Vec<Named>, seconds: u64, whole: bool) -> Result<(), Box<dyn Error>> {
+/// state and did not reach what it must.
+fn check(runs: Vec<Named>, time: Time) -> Result<(), Box<dyn Error>> {
     let mut failed = Vec::new();
+    let all = Instant::now();
     for (name, bounds) in runs {
+        let began = Instant::now();
+        let (time, whole) = match time {
+            Time::Each(time) => (time, false),
+            Time::Together(time) => (time.saturating_sub(all.elapsed()), true),
+        };
         let limits = Limits {
             threads: available_parallelism()?.get(),
-            time: Duration::from_secs(seconds),
+            time,
             states: usize::MAX,
             shortest: whole,
         };
-        let began = Instant::now();
         let found = run(bounds, limits);
-        let unreached = found.complete && !found.missing.is_empty();
-        if !found.failures.is_empty() || unreached || whole && !found.complete {
-            failed.push(name);
-        }
         let seconds = began.elapsed().as_secs();
         writeln!(std::io::stdout(), "{name}: {found}; {seconds} s")?;
+        if let Some(why) = fault(&found, whole) {
+            failed.push(format!("{name} {why}"));
+        }
+        if whole && !found.complete {
+            break;
+        }
     }
     if failed.is_empty() {
         return Ok(());
     }
-    Err(format!("not all is well with: {}", failed.join(", ")).into())
+    Err(failed.join("; ").into())
+}
+
+/// Why a run has failed.
+fn fault(found: &Found, whole: bool) -> Option<String> {
+    if let Some((property, _)) = found.failures.first() {
+        return Some(format!("shows that {property} does not hold"));
+    }
+    if whole && !found.complete {
+        let why = "was given up before every state was seen: the states have become too many, or this \
+            machine needs more than TRIUMVIR_MODEL_SECONDS, which is 1200 unless it is set";
+        return Some(why.into());
+    }
+    let unreached = found.complete && !found.missing.is_empty();
+    unreached.then(|| format!("does not reach {}", found.missing.join(", ")))
 }

@@ -14,7 +14,7 @@ use crate::seat::SeatStep;
 use crate::shared::{Shared, hash};
 
 type Table<T> = DashMap<u64, T, FixedState>;
-type Seen = (Shared<Chronicle>, Option<Violation>);
+type Seen = (Shared<Chronicle>, Vec<Violation>);
 
 /// One table for each kind of computation. It only grows: with what a run reaches.
 #[derive(Debug, Default)]
@@ -56,9 +56,9 @@ impl Memo {
 
     pub(crate) fn seen(&self, key: u64, compute: impl FnOnce() -> Seen) -> Arc<Seen> {
         recall(&self.seen, key, || {
-            let (past, verdict) = compute();
+            let (past, broken) = compute();
             let past = recall(&self.pasts, past.hash(), || past);
-            Arc::new((past, verdict))
+            Arc::new((past, broken))
         })
     }
 

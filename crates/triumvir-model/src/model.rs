@@ -1,6 +1,8 @@
 //! The states and steps of a run, for stateright.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use dashmap::DashMap;
 use stateright::{Model, Property};
@@ -25,6 +27,11 @@ pub struct World {
     pub(crate) memo: Memo,
     /// By property, the first state in which it does not hold, if only that one counts.
     first: Option<DashMap<&'static str, u64>>,
+    /// When the search is given up.
+    until: Option<Instant>,
+    given_up: AtomicBool,
+    /// Steps that were taken are looked at once more: time does not count.
+    at_rest: AtomicBool,
 }
 
 impl World {
@@ -35,7 +42,38 @@ impl World {
             bounds,
             memo,
             first: None,
+            until: None,
+            given_up: AtomicBool::new(false),
+            at_rest: AtomicBool::new(false),
         }
+    }
+
+    /// One that is given up at `until`: there is nothing to be done in any state from then on. The
+    /// checker's own limit is not heeded by a single thread.
+    #[must_use]
+    pub fn until(self, until: Option<Instant>) -> Self {
+        Self { until, ..self }
+    }
+
+    /// Whether it was given up.
+    pub fn is_over(&self) -> bool {
+        self.given_up.load(Ordering::Relaxed)
+    }
+
+    /// The search has ended, by itself or not: what it found can be shown.
+    pub(crate) fn rest(&self) {
+        self.at_rest.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether nothing more is to be looked for.
+    fn has_stopped(&self) -> bool {
+        if self.at_rest.load(Ordering::Relaxed) {
+            return false;
+        }
+        if self.until.is_some_and(|until| Instant::now() >= until) {
+            self.given_up.store(true, Ordering::Relaxed);
+        }
+        self.is_over()
     }
 
     /// Of the states in which a property does not hold, only the first that is met counts: the checker
@@ -87,7 +125,7 @@ impl World {
         let mut taken = Vec::new();
         for line in &self.bounds.opening {
             let mut actions = Vec::new();
-            self.actions(&state, &mut actions);
+            self.all_actions(&state, &mut actions);
             let mut step = Step::new(&self.bounds, &self.memo, state.clone(), false);
             let action = actions.into_iter().find(|a| step.describe(*a) == *line);
             let done = action.map_or_else(
@@ -124,6 +162,13 @@ impl World {
             past: Shared::new(past),
             broken: None,
         }
+    }
+
+    fn all_actions(&self, state: &State, actions: &mut Vec<Action>) {
+        self.log_actions(state, actions);
+        self.seat_actions(state, actions);
+        self.node_actions(state, actions);
+        self.message_actions(state, actions);
     }
 
     fn log_actions(&self, state: &State, actions: &mut Vec<Action>) {
@@ -338,13 +383,9 @@ impl Model for World {
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
-        if state.broken.is_some() {
-            return;
+        if state.broken.is_none() && !self.has_stopped() {
+            self.all_actions(state, actions);
         }
-        self.log_actions(state, actions);
-        self.seat_actions(state, actions);
-        self.node_actions(state, actions);
-        self.message_actions(state, actions);
     }
 
     fn next_state(&self, last: &State, action: Action) -> Option<State> {

@@ -1,7 +1,9 @@
 //! What an onlooker knows, as a part of the state: two executions that differ in what was durable or
 //! said differ in it.
 
-use triumvir_protocol::invariants::{Chronicle, Said, Told, View, Violation, check};
+use triumvir_protocol::invariants::{
+    Chronicle, Said, Told, View, Violation, Word, check_words, violations,
+};
 use triumvir_protocol::{Coordinator, Digest, Reply};
 
 use crate::network::{Body, Envelope};
@@ -25,9 +27,8 @@ impl Sight<'_> {
         hash(self)
     }
 
-    /// What is known with it, and the property that it contradicts.
-    pub(crate) fn observe(&self) -> (Shared<Chronicle>, Option<Violation>) {
-        let participants = self.nodes.iter();
+    /// What is known with it, and what it contradicts.
+    pub(crate) fn observe(&self) -> (Shared<Chronicle>, Vec<Violation>) {
         let said = self.said.iter().filter_map(|envelope| {
             let (Some(from), Body::Answer(answer)) = (envelope.from, &envelope.body) else {
                 return None;
@@ -46,15 +47,43 @@ impl Sight<'_> {
             reply,
         });
         let view = View {
+            told: told.collect(),
+            said: said.collect(),
+            ..self.view()
+        };
+        let mut next = (**self.past).clone();
+        let broken = violations(&mut next, &view);
+        (Shared::new(next), broken)
+    }
+
+    /// Whether requests and inquiries among `words` assert what is not so, with all of this known.
+    pub(crate) fn contradicts(&self, words: &[Shared<Envelope>]) -> Option<Violation> {
+        let words = words.iter().filter_map(|envelope| {
+            let request = match &envelope.body {
+                Body::Request(_, request) => Some(request),
+                Body::Inquiry(_) => None,
+                Body::Answer(_) => return None,
+            };
+            let (from, txn, digest) = (envelope.from, TXN, envelope.digest);
+            Some(Word {
+                from,
+                txn,
+                digest,
+                request,
+            })
+        });
+        let words: Vec<_> = words.collect();
+        check_words(self.past, &self.view(), &words).err()
+    }
+
+    fn view(&self) -> View<'_> {
+        let participants = self.nodes.iter();
+        View {
             coordinators: vec![self.head],
             participants: participants
                 .map(|node| (node.machine.id(), node.stored()))
                 .collect(),
-            told: told.collect(),
-            said: said.collect(),
-        };
-        let mut next = (**self.past).clone();
-        let verdict = check(&mut next, &view);
-        (Shared::new(next), verdict.err())
+            ..View::default()
+        }
     }
 }

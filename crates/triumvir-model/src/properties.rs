@@ -2,14 +2,14 @@
 
 use stateright::{Model, Property};
 use triumvir_protocol::{
-    AbortReason, Answer, BranchState, Conductor, Mode, NoReason, Outcome, ParticipantId, Phase,
-    Record, Standing, Value,
+    AbortReason, Answer, BranchState, Mode, NoReason, Outcome, ParticipantId, Phase, Record,
+    Standing, Value,
 };
 
 use crate::model::World;
 use crate::network::Body;
 use crate::state::{State, TXN};
-use crate::{Bounds, Content, heal, recovery};
+use crate::{Bounds, Content, Vote, heal, recovery};
 
 macro_rules! invariants {
     ($($name:literal,)*) => {
@@ -33,6 +33,7 @@ pub(crate) fn all(bounds: &Bounds) -> Vec<Property<World>> {
         "abort evidence",
         "closure",
         "forget",
+        "forget in doubt",
         "no resurrection",
         "durability",
         "isolation",
@@ -41,7 +42,9 @@ pub(crate) fn all(bounds: &Bounds) -> Vec<Property<World>> {
         "no panic",
     ];
     if bounds.conditions {
-        all.extend(heal::conditions());
+        let counts = |name| bounds.only.is_none_or(|only| only == name);
+        let conditions = heal::conditions().into_iter();
+        all.extend(conditions.filter(|own| counts(own.name)));
     }
     all.extend(reachable(bounds));
     all
@@ -81,7 +84,10 @@ fn reachable(bounds: &Bounds) -> Vec<Property<World>> {
     }
     some.extend(reachable_by_peers(bounds));
     if three_phases(bounds) {
-        some.push(Property::sometimes("finish alone", finished_alone));
+        some.push(Property::sometimes(
+            "finish alone",
+            recovery::finished_alone,
+        ));
     }
     if bounds.horizon {
         some.push(Property::sometimes(
@@ -104,14 +110,18 @@ fn three_phases(bounds: &Bounds) -> bool {
 }
 
 fn reachable_by_peers(bounds: &Bounds) -> Vec<Property<World>> {
-    let mut some = Vec::new();
-    if bounds.conditions {
-        some.push(Property::sometimes("resend", recovery::told_again));
-    }
+    let mut some = vec![Property::sometimes("resend", recovery::told_again)];
     if !bounds.inquired() {
         return some;
     }
-    some.push(Property::sometimes("poll", recovery::told_by_peer));
+    // Where only one is ever prepared, no peer knows more than it.
+    let voters = bounds
+        .votes
+        .iter()
+        .filter(|votes| votes.contains(&Vote::Yes));
+    if voters.count() > 1 {
+        some.push(Property::sometimes("poll", recovery::told_by_peer));
+    }
     if bounds.seats > 1 && bounds.timeouts {
         some.push(Property::sometimes("inquiry", recovery::told_when_asked));
     }
@@ -122,13 +132,18 @@ fn reachable_by_peers(bounds: &Bounds) -> Vec<Property<World>> {
         some.push(Property::sometimes(
             "fence round",
             |world: &World, state: &State| {
-                // No leader's ballot for abort has anything to do with it.
-                let apart = match state.head.standing(TXN) {
-                    Standing::Absent => true,
-                    Standing::Open(open) => open.accepted.value == Value::Commit,
-                    Standing::Ended(_) | Standing::Forgotten => false,
-                };
-                apart && everybody(world, state, Value::Abort)
+                world.bounds.contents.iter().any(|content| {
+                    // No leader's ballot for abort has anything to do with it, and no other content.
+                    let apart = match state.head.standing(TXN) {
+                        Standing::Absent => true,
+                        Standing::Open(open) => {
+                            open.accepted.value == Value::Commit
+                                && open.terms.digest == content.terms.digest
+                        }
+                        Standing::Ended(_) | Standing::Forgotten => false,
+                    };
+                    apart && everyone(state, content, Value::Abort)
+                })
             },
         ));
     }
@@ -145,32 +160,26 @@ fn reachable_by_peers(bounds: &Bounds) -> Vec<Property<World>> {
     some
 }
 
-/// Everybody on the list of a content has carried out `outcome`, but for those that only read.
+/// Everybody on the list of some content has carried out `outcome`, but for those that only read.
 fn everybody(world: &World, state: &State, outcome: Outcome) -> bool {
-    let carried_out = |content: &Content| {
-        let key = (TXN, content.terms.digest);
-        let at = |id: &ParticipantId| id.0 as usize - 1;
-        let read = |id: &ParticipantId| {
-            let branch = state.branch(at(id));
-            branch.is_some_and(|branch| matches!(branch.state, BranchState::Read { .. }))
-        };
-        let effect = |id: &ParticipantId| state.nodes[at(id)].effects.get(&key);
-        let listed = &content.terms.participants;
-        listed.iter().any(|id| effect(id).is_some())
-            && listed
-                .iter()
-                .all(|id| effect(id) == Some(&outcome) || read(id))
-    };
-    world.bounds.contents.iter().any(carried_out)
+    let mut contents = world.bounds.contents.iter();
+    contents.any(|content| everyone(state, content, outcome))
 }
 
-/// All have committed, and no leader knows that it may be told.
-fn finished_alone(world: &World, state: &State) -> bool {
-    let unaware = |conductor: &Conductor| conductor.phase(TXN) != Some(Phase::Committed);
-    let mut seats = state.seats.iter().map(|seat| seat.conductor.as_deref());
-    matches!(state.head.standing(TXN), Standing::Open(_))
-        && everybody(world, state, Value::Commit)
-        && seats.all(|conductor| conductor.is_some_and(unaware))
+/// The same of this content.
+fn everyone(state: &State, content: &Content, outcome: Outcome) -> bool {
+    let key = (TXN, content.terms.digest);
+    let at = |id: &ParticipantId| id.0 as usize - 1;
+    let read = |id: &ParticipantId| {
+        let branch = state.branch(at(id));
+        branch.is_some_and(|branch| matches!(branch.state, BranchState::Read { .. }))
+    };
+    let effect = |id: &ParticipantId| state.nodes[at(id)].effects.get(&key);
+    let listed = &content.terms.participants;
+    listed.iter().any(|id| effect(id).is_some())
+        && listed
+            .iter()
+            .all(|id| effect(id) == Some(&outcome) || read(id))
 }
 
 /// A leader that no client has asked has gathered the votes, and no earlier one has.

@@ -267,9 +267,9 @@ mod tests {
         (lasting, seen.len())
     }
 
-    fn compare(whole: impl Fn(&mut Bounds), fewer: impl Fn(&mut Bounds)) {
+    fn compare(participants: u32, whole: impl Fn(&mut Bounds), fewer: impl Fn(&mut Bounds)) {
         let run = |with: &dyn Fn(&mut Bounds)| {
-            let mut bounds = Bounds::new(Rules::default(), 2);
+            let mut bounds = Bounds::new(Rules::default(), participants);
             bounds.open_voted();
             bounds.eager = true;
             with(&mut bounds);
@@ -281,14 +281,19 @@ mod tests {
         assert!(whole == pruned);
     }
 
-    fn higher_ballots(b: &mut Bounds) {
-        b.rounds = 2;
+    /// p1 alone runs rounds.
+    fn alone(b: &mut Bounds) {
         b.inquiries = vec![Inquiries::Pair, Inquiries::Never];
     }
 
+    fn higher_ballots(b: &mut Bounds) {
+        alone(b);
+        b.rounds = 2;
+    }
+
     fn two_leaders(b: &mut Bounds) {
+        alone(b);
         b.seats = 2;
-        b.inquiries = vec![Inquiries::Pair, Inquiries::Never];
     }
 
     fn crashes(b: &mut Bounds) {
@@ -296,17 +301,81 @@ mod tests {
         b.restarts = true;
     }
 
+    /// Two run rounds, and each has begun one.
+    fn against(b: &mut Bounds) {
+        let begun = [
+            "p1: timer Inquire, twice",
+            "p2: timer Inquire, twice",
+            "p1 receives p2 -> p1: PREPARED 0.0 a",
+            "p2 receives p1 -> p2: PREPARED 0.0 a",
+            "p1: timer Fence",
+            "p2: timer Fence",
+        ];
+        b.opening.extend(begun.map(String::from));
+    }
+
+    #[cfg(not(debug_assertions))]
+    fn against_higher(b: &mut Bounds) {
+        against(b);
+        b.rounds = 2;
+    }
+
+    fn against_leaders(b: &mut Bounds) {
+        against(b);
+        b.seats = 2;
+    }
+
+    /// Two of three do, and the first has begun.
+    #[cfg(not(debug_assertions))]
+    fn of_three(b: &mut Bounds) {
+        let begun = [
+            "p1: timer Inquire, twice",
+            "p2: timer Inquire, twice",
+            "p1 receives p2 -> p1: PREPARED 0.0 a",
+            "p1 receives p3 -> p1: PREPARED 0.0 a",
+            "p1: timer Fence",
+            "p2 receives p1 -> p2: FENCE 1.1 a",
+        ];
+        b.opening.extend(begun.map(String::from));
+        b.inquiries[2] = Inquiries::Never;
+    }
+
+    fn pruned(participants: u32, with: fn(&mut Bounds)) {
+        let whole = |b: &mut Bounds| {
+            with(b);
+            b.prune = false;
+        };
+        compare(participants, whole, with);
+    }
+
     #[test]
     fn nothing_that_lasts_is_lost_by_pruning() {
         for with in [higher_ballots, two_leaders, crashes] {
-            compare(
-                |b| {
-                    with(b);
-                    b.prune = false;
-                },
-                with,
-            );
+            pruned(2, with);
         }
+    }
+
+    #[test]
+    fn nor_where_both_run_rounds() {
+        pruned(2, |_| {});
+    }
+
+    // Too slow without optimisation; the model is always run with it.
+    #[cfg(not(debug_assertions))]
+    #[test]
+    fn nor_where_both_run_rounds_to_higher_ballots() {
+        pruned(2, against_higher);
+    }
+
+    #[test]
+    fn nor_where_both_run_rounds_before_two_leaders() {
+        pruned(2, against_leaders);
+    }
+
+    #[cfg(not(debug_assertions))]
+    #[test]
+    fn nor_of_three_participants() {
+        pruned(3, of_three);
     }
 
     #[test]
@@ -319,6 +388,7 @@ mod tests {
                     .for_each(|own| *own = t1);
             };
             compare(
+                2,
                 |b| inquiries(b, Inquiries::Any),
                 |b| inquiries(b, Inquiries::Late),
             );

@@ -2,7 +2,7 @@
 //! A state is enough: messages stay under way, so that what one step would do was not done by another.
 
 use triumvir_protocol::{
-    Action as Job, Answer, Ballot, Branch, BranchState, Conductor, Epoch, ParticipantId, Phase,
+    Action as Job, Answer, Ballot, Branch, BranchState, Conductor, Epoch, ParticipantId,
 };
 
 use crate::model::World;
@@ -52,12 +52,13 @@ pub(crate) fn told_when_asked(world: &World, state: &State) -> bool {
 
 /// Resend: all else is lost, and the leader's repeated word ends a doubt.
 pub(crate) fn told_again(world: &World, state: &State) -> bool {
-    let seat = state.seats.last();
-    let conductor = seat.and_then(|seat| seat.conductor.as_ref());
-    let phase = conductor.and_then(|own| own.phase(TXN));
-    let recorded = matches!(phase, Some(Phase::Recorded | Phase::Committed));
     let doubt = |at| state.branch(at).is_some_and(Branch::is_in_doubt);
-    recorded && (0..state.nodes.len()).any(doubt) && world.resent(state)
+    (0..state.nodes.len()).any(doubt) && world.resent(state)
+}
+
+/// T3: all else is lost, and the word of one that has pre-committed ends every doubt.
+pub(crate) fn finished_alone(world: &World, state: &State) -> bool {
+    world.finished(state)
 }
 
 fn unfenced(state: &State, id: ParticipantId) -> bool {

@@ -1,7 +1,7 @@
 //! One run of the checker and what it found.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use stateright::{Checker, HasDiscoveries, Model};
 
@@ -37,35 +37,36 @@ pub struct Found {
     pub missing: Vec<&'static str>,
 }
 
+/// How long all the runs that must end may take together, for a machine much slower than those that
+/// they are meant for: twenty minutes, or so many seconds as `TRIUMVIR_MODEL_SECONDS` says. What is not
+/// done by then has failed, and does not keep anybody waiting.
+pub fn allowance() -> Duration {
+    let said = std::env::var("TRIUMVIR_MODEL_SECONDS").ok();
+    let seconds = said.and_then(|said| said.parse().ok());
+    Duration::from_secs(seconds.unwrap_or(1200))
+}
+
 /// Visits every state within `bounds` until a property fails or a limit is reached.
 pub fn run(bounds: Bounds, limits: Limits) -> Found {
     let names = World::new(bounds.clone()).reachable();
-    let mut world = World::new(bounds);
+    let mut world = World::new(bounds).until(Instant::now().checked_add(limits.time));
     if limits.shortest {
         world = world.first_failures();
     }
     let builder = world
         .checker()
         .threads(limits.threads)
-        .timeout(limits.time.min(Duration::from_secs(u64::from(u32::MAX))))
         .target_state_count(limits.states)
         .finish_when(HasDiscoveries::AnyFailures);
-    let began = std::time::Instant::now();
     if limits.shortest {
-        let checker = builder.spawn_bfs().join();
-        found(&checker, &names, began.elapsed(), limits)
+        found(&builder.spawn_bfs().join(), &names, limits)
     } else {
-        let checker = builder.spawn_dfs().join();
-        found(&checker, &names, began.elapsed(), limits)
+        found(&builder.spawn_dfs().join(), &names, limits)
     }
 }
 
-fn found(
-    checker: &impl Checker<World>,
-    names: &[&'static str],
-    elapsed: Duration,
-    limits: Limits,
-) -> Found {
+fn found(checker: &impl Checker<World>, names: &[&'static str], limits: Limits) -> Found {
+    checker.model().rest();
     let discoveries = checker.discoveries();
     let missing = names.iter().copied();
     let missing: Vec<_> = missing
@@ -77,7 +78,7 @@ fn found(
         .map(|(name, path)| (name, checker.model().transcript(&path.into_actions())))
         .collect();
     failures.sort_unstable();
-    let stopped = elapsed >= limits.time || checker.state_count() >= limits.states;
+    let stopped = checker.model().is_over() || checker.state_count() >= limits.states;
     Found {
         states: checker.unique_state_count(),
         generated: checker.state_count(),

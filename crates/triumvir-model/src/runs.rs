@@ -43,6 +43,19 @@ fn contested(inquiries: usize, mode: Mode, first: &[u32], second: &[u32]) -> Bou
     bounds
 }
 
+/// The first content is prepared at p1 when the second leader begins the second one.
+fn begun() -> Vec<String> {
+    let steps = [
+        "n1 is activated",
+        "a client asks n1: commit a",
+        "p1 receives n -> p1: CAN-COMMIT with work a",
+        "p1 has prepared: Yes",
+        "n2 is activated",
+        "a client asks n2: commit b",
+    ];
+    steps.map(String::from).to_vec()
+}
+
 /// All have voted; `inquiries` participants may run fence rounds; `seats` leaders, one after another.
 fn fences(participants: u32, inquiries: usize, seats: usize, rounds: u32) -> Bounds {
     of(participants, |b| {
@@ -97,8 +110,74 @@ fn timers(t1: [Inquiries; 2]) -> Bounds {
 /// Runs of which every state is visited: minutes together.
 pub fn short() -> Vec<Named> {
     let mut runs = without_fences();
+    runs.extend(horizons());
     runs.extend(with_fences());
+    runs.extend(pairs());
     runs
+}
+
+/// The horizon passes, with one thing more in each.
+fn horizons() -> Vec<Named> {
+    let horizon = |with: fn(&mut Bounds)| {
+        two(|b| {
+            b.horizon = true;
+            with(b);
+        })
+    };
+    let voted = horizon(|b| {
+        b.seats = 2;
+        b.eager = true;
+        b.open_voted();
+    });
+    vec![
+        (
+            "horizon, a leader change, a crash each",
+            crash(voted.clone()),
+        ),
+        (
+            "horizon, a leader change, polls",
+            asking([Pair, Never], voted),
+        ),
+        ("horizon, a crash each", crash(horizon(|_| {}))),
+    ]
+}
+
+/// What is in no other run together, in pairs.
+fn pairs() -> Vec<Named> {
+    let three_phase = Mode::ThreePhase;
+    // Both contents in one mode and with one list, and with none in common.
+    let mut equal = contested(0, three_phase, &[1, 2], &[1, 2]);
+    equal.contents[1] = Content::text(equal.rules, three_phase, &[1, 2], "y");
+    let disjoint = contested(0, three_phase, &[1], &[2]);
+    let late = two(|b| {
+        b.lag = true;
+        b.seats = 2;
+        b.timeouts = true;
+    });
+    let client = |ask| {
+        two(|b| {
+            b.open_voted();
+            b.eager = true;
+            b.seats = 2;
+            b.asked = 2;
+            b.asks.push(ask);
+        })
+    };
+    let mut reader = fences(2, 2, 2, 2);
+    reader.votes[1] = vec![Vote::Read];
+    reader.opening[5] = "p2 has prepared: Read".into();
+    vec![
+        ("equal lists, two leaders", equal),
+        ("disjoint lists, two leaders", disjoint),
+        (
+            "late application, T1, timeouts",
+            asking([Pair, Never], late),
+        ),
+        ("two leaders asked for the outcome", client(Ask::Outcome)),
+        ("two leaders asked to decide", client(Ask::Decide)),
+        ("two leaders asked to abort", client(Ask::Abort)),
+        ("a READ voter, ballots to round 2", reader),
+    ]
 }
 
 fn without_fences() -> Vec<Named> {
@@ -157,17 +236,8 @@ fn with_fences() -> Vec<Named> {
         slow: true,
         ..crash(fences(2, 2, 1, 1))
     };
-    // The first content is prepared at p1 when the second leader begins the second one.
     let mut modes = contested(1, Mode::TwoPhase, &[1, 2], &[1, 2]);
-    let steps = [
-        "n1 is activated",
-        "a client asks n1: commit a",
-        "p1 receives n -> p1: CAN-COMMIT with work a",
-        "p1 has prepared: Yes",
-        "n2 is activated",
-        "a client asks n2: commit b",
-    ];
-    modes.opening = steps.map(String::from).to_vec();
+    modes.opening = begun();
     let lists = contested(1, Mode::ThreePhase, &[1, 2], &[2]);
     vec![
         ("fence rounds", all),
@@ -183,6 +253,10 @@ fn with_fences() -> Vec<Named> {
             asking([Late, Late], fences(2, 2, 2, 1)),
         ),
         ("fence rounds, two leader changes", fences(2, 2, 3, 1)),
+        (
+            "two leader changes, T1 at any moment at p1",
+            asking([Late, Pair], fences(2, 2, 3, 1)),
+        ),
         ("ballots to round 2", fences(2, 2, 1, 2)),
         ("ballots to round 2, a leader change", recorded(2)),
         (
@@ -199,12 +273,18 @@ fn with_fences() -> Vec<Named> {
 /// Runs that take longer; not all end in ten minutes on two cores.
 pub fn long() -> Vec<Named> {
     let modes = contested(1, Mode::TwoPhase, &[1, 2], &[1, 2]);
+    let horizon = two(|b| b.horizon = true);
     vec![
+        ("horizon, polls", asking([Pair, Never], horizon)),
         ("all timers at both participants", timers([Any, Any])),
         ("both modes from the beginning", modes),
         (
             "a leader change, a crash each, fence rounds",
             crash(fences(2, 2, 2, 1)),
+        ),
+        (
+            "two leader changes, a crash each, fence rounds",
+            crash(fences(2, 2, 3, 1)),
         ),
         (
             "two leader changes, T1 at any moment",

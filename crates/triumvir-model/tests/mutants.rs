@@ -5,25 +5,38 @@
 #![cfg(feature = "mutants")]
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::sync::LazyLock;
+use std::time::Instant;
 
-use triumvir_model::{Ask, Bounds, Content, Inquiries, Limits, Vote, run};
+use triumvir_model::{Ask, Bounds, Content, Found, Inquiries, Limits, Vote, allowance, run};
 use triumvir_protocol::{Mode, Rules};
 
+/// When the first search began: all of them together have their allowance.
+static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
+
 /// Generous: no mutant needs a tenth of it.
-const LIMITS: Limits = Limits {
-    threads: 1,
-    time: Duration::from_secs(600),
-    states: 4_000_000,
-    shortest: true,
-};
+fn search(name: &str, bounds: Bounds) -> Found {
+    let limits = Limits {
+        threads: 1,
+        time: allowance().saturating_sub(BEGAN.elapsed()),
+        states: 4_000_000,
+        shortest: true,
+    };
+    let found = run(bounds, limits);
+    assert!(
+        found.complete || !found.failures.is_empty(),
+        "{name} was given up: its states have become too many, or TRIUMVIR_MODEL_SECONDS are too few \
+         for this machine: {found}"
+    );
+    found
+}
 
 /// What is left out of states is argued for all rules in force, and these carry an argument: a refusal
 /// that is answered with a fence beyond the bounds, and an ack that counts at its own ballot alone.
 const ARGUED: [&str; 2] = ["m03_abort_on_refusal", "m11_mix_ballots"];
 
 fn caught(name: &str, bounds: Bounds, property: &str) {
-    let found = run(bounds.clone(), LIMITS);
+    let found = search(name, bounds.clone());
     let (broken, transcript) = found.failures.first().unwrap_or_else(|| {
         panic!("{name} is not seen: {found}");
     });
@@ -42,7 +55,7 @@ fn caught(name: &str, bounds: Bounds, property: &str) {
     // With that left out as in the runs under the rules in force, it is seen as well.
     if !ARGUED.contains(&name) && !bounds.horizon {
         let prune = true;
-        let found = run(Bounds { prune, ..bounds }, LIMITS);
+        let found = search(name, Bounds { prune, ..bounds });
         let seen = found.failures.iter().any(|(broken, _)| *broken == property);
         assert!(seen, "{name} is not seen by the pruned model: {found}");
     }
@@ -79,6 +92,45 @@ fn three(b: &mut Bounds) {
         alarms,
         ..Bounds::new(b.rules, 3)
     };
+}
+
+/// One vote of p1 and one READ of p2 are under way.
+const READ: &str = "\
+n1 is activated
+a client asks n1: commit a
+p1 receives n -> p1: CAN-COMMIT with work a
+p1 has prepared: Yes
+p2 receives n -> p2: CAN-COMMIT with work a
+p2 has prepared: Read";
+
+/// What the second leader does from its activation to the end of the record.
+const COMMITTED: &str = "\
+n2 is activated
+a client asks n2: commit a
+p1 receives n -> p1: CAN-COMMIT with work a
+p1 has prepared: Yes
+p2 receives n -> p2: CAN-COMMIT with work a
+p2 has prepared: Yes
+n2 receives p1 -> n: YES a
+n2 receives p2 -> n: YES a
+the log takes PRE-COMMIT a voters [p1, p2]
+p1 receives n -> p1: PRE-COMMIT@0.0 a
+n2 receives p1 -> n: ACK@0.0 a
+p1 receives n -> p1: DO-COMMIT a
+p2 receives n -> p2: DO-COMMIT a
+n2 receives p1 -> n: COMMITTED a
+n2 receives p2 -> n: COMMITTED a
+the log takes END commit";
+
+/// Two leaders under a horizon, the second of which commits and ends everything after these steps of the
+/// first.
+fn ended(b: &mut Bounds, before: &[&str]) {
+    b.horizon = true;
+    b.seats = 2;
+    b.asked = 2;
+    b.inquiries.fill(Inquiries::Never);
+    let lines = before.iter().copied().chain(COMMITTED.lines());
+    b.opening = lines.map(String::from).collect();
 }
 
 /// A round of p1 that p2 has accepted is overtaken by a coordinator's ballot with the promise of p3.
@@ -139,15 +191,27 @@ mutants! {
     m12_ack_unforced: ack_unforced => "client truth", |b| {
         b.restarts = true;
     };
+    m12_fence_unforced: fence_unforced => "durability", |_| {};
     m13_count_read: count_read => "durability", |b| {
         b.votes[1] = vec![Vote::Read];
         b.rounds = 2;
+    };
+    m13_count_read_chosen: count_read => "chosen value", |b| {
+        b.opening = READ.lines().map(String::from).collect();
+        b.votes[1] = vec![Vote::Read];
+        b.rounds = 2;
+        b.inquiries[1] = Inquiries::Never;
     };
     m14_forget_read: forget_read => "agreement", |b| {
         b.votes[1] = vec![Vote::Read, Vote::No];
         b.inquiries.fill(Inquiries::Never);
     };
+    m14_forget_read_in_doubt: forget_read => "forget in doubt", |b| {
+        b.votes[1] = vec![Vote::Read];
+        b.inquiries.fill(Inquiries::Never);
+    };
     m15_forget_committed: forget_committed => "agreement", |_| {};
+    m15_forget_committed_in_doubt: forget_committed => "forget in doubt", |_| {};
     m16_refuse_forgotten: refuse_forgotten => "client truth", |b| {
         b.eager = true;
         b.seats = 2;
@@ -160,20 +224,51 @@ mutants! {
         b.timeouts = true;
         b.inquiries.fill(Inquiries::Never);
     };
+    m17_abort_forgotten_told: abort_forgotten => "client truth", |b| {
+        let begun = ["n1 is activated", "a client asks n1: commit a", "n1: timer Vote"];
+        ended(b, &begun);
+        b.timeouts = true;
+        b.asks.push(Ask::Outcome);
+    };
     m18_horizon_is_abort: horizon_is_abort => "client truth", |b| {
         b.horizon = true;
         b.asks.push(Ask::Outcome);
         b.inquiries.fill(Inquiries::Never);
     };
+    m18_horizon_told_as_abort: horizon_told_as_abort => "no alarm", |b| {
+        b.alarms = true;
+        b.horizon = true;
+        b.inquiries = vec![Inquiries::Pair, Inquiries::Never];
+    };
     m19_horizon_unforced: horizon_unforced => "durability", |b| {
         b.horizon = true;
         b.inquiries.fill(Inquiries::Never);
+    };
+    m19_horizon_unforced_told: horizon_unforced => "client truth", |b| {
+        ended(b, &["n1 is activated", "a client asks n1: commit a"]);
+        let over = [
+            "n2 wants the horizon to pass",
+            "the log takes HORIZON",
+            "p1 hears of the horizon",
+            "p1 restarts",
+        ];
+        b.opening.extend(over.map(String::from));
+        b.restarts = true;
+        b.votes[0].push(Vote::No);
     };
     m19_horizon_unapplied: horizon_unapplied => "agreement", |b| {
         b.horizon = true;
         b.inquiries.fill(Inquiries::Never);
     };
     m20_horizon_passes_open: horizon_passes_open => "no resurrection", |b| {
+        b.horizon = true;
+        b.inquiries.fill(Inquiries::Never);
+    };
+    m20_horizon_passes_open_aborted: horizon_passes_open => "agreement", |b| {
+        b.horizon = true;
+        b.inquiries.fill(Inquiries::Never);
+    };
+    m20_horizon_passes_open_in_doubt: horizon_passes_open => "forget in doubt", |b| {
         b.horizon = true;
         b.inquiries.fill(Inquiries::Never);
     };
@@ -189,6 +284,10 @@ mutants! {
         b.asked = 2;
         b.votes[1] = vec![Vote::No, Vote::Yes];
     };
+    m24_abort_unremembered: abort_unremembered => "stability", |b| {
+        b.timeouts = true;
+        b.inquiries.fill(Inquiries::Never);
+    };
     m25_yes_without_work: yes_without_work => "work", |b| {
         b.contents = vec![Content::done(b.rules, Mode::ThreePhase, &[1, 2])];
         b.inquiries.fill(Inquiries::Never);
@@ -198,6 +297,7 @@ mutants! {
         b.only = None;
         b.conditions = true;
     };
+    m28_poll_binds_nothing_refused: poll_binds_nothing => "condition 4", |b| b.conditions = true;
     m28_conflict_silent: conflict_silent => "condition 3", |b| {
         b.only = None;
         two(b, Mode::ThreePhase, "b");
@@ -209,4 +309,61 @@ mutants! {
         b.conditions = true;
         b.inquiries.fill(Inquiries::Never);
     };
+    m28_refusal_ignored: refusal_ignored => "condition 1", |b| {
+        b.only = None;
+        b.conditions = true;
+    };
+    m28_finish_waits: finish_waits => "condition 2", |b| {
+        b.only = None;
+        b.conditions = true;
+        b.inquiries.fill(Inquiries::Never);
+    };
+    m28_endless_patience: endless_patience => "condition 3", |b| {
+        b.conditions = true;
+        b.memories = true;
+    };
+}
+
+/// Everything within `bounds`, in which nothing fails.
+fn sound(name: &str, bounds: Bounds) -> Found {
+    let found = search(name, bounds);
+    assert!(found.failures.is_empty(), "{name}: {found}");
+    found
+}
+
+/// A participant that restarts begins to wait anew: what it has kept in memory blocks it.
+#[test]
+fn endless_patience_is_not_seen_after_restarts() {
+    let rules = Rules {
+        endless_patience: true,
+        ..Rules::default()
+    };
+    let mut bounds = Bounds::new(rules, 2);
+    bounds.conditions = true;
+    sound("endless_patience", bounds);
+}
+
+/// What each timer is for is not reached without it: T3, also where T1 goes off.
+#[test]
+fn nobody_finishes_alone_without_t3() {
+    let rules = Rules {
+        finish_waits: true,
+        ..Rules::default()
+    };
+    let found = sound("finish_waits", Bounds::new(rules, 2));
+    assert_eq!(found.missing, ["finish alone"]);
+}
+
+/// Resending, also where resources take their time.
+#[test]
+fn nobody_is_told_again_without_resending() {
+    let rules = Rules {
+        resend_silent: true,
+        ..Rules::default()
+    };
+    let mut bounds = Bounds::new(rules, 2);
+    bounds.slow = true;
+    bounds.inquiries = vec![Inquiries::Pair, Inquiries::Never];
+    let found = sound("resend_silent", bounds);
+    assert_eq!(found.missing, ["resend"]);
 }

@@ -44,6 +44,8 @@ rules! {
     mix_ballots,
     /// 12: acks leave before they are forced.
     ack_unforced,
+    /// 12: a fence round's own promise and acceptance are not forced.
+    fence_unforced,
     /// 13: a READ voter's promise or ack is counted by the conductor.
     count_read,
     /// 14: a READ vote is forgotten on the outcome.
@@ -56,6 +58,8 @@ rules! {
     abort_forgotten,
     /// 18: the horizon is taken as abort evidence for a client.
     horizon_is_abort,
+    /// 18: the horizon is told to a participant that asks as an abort.
+    horizon_told_as_abort,
     /// 19: the horizon is not forced with what it forgets.
     horizon_unforced,
     /// 19: the horizon is told before it is applied.
@@ -70,6 +74,8 @@ rules! {
     ignore_mode,
     /// 24: NO is voted without a tombstone.
     no_tombstone,
+    /// 24: an abort for an id that was never voted on is not remembered.
+    abort_unremembered,
     /// 25: a participant that lost its work votes YES.
     yes_without_work,
     /// 26: can-commit without content is voted READ.
@@ -80,4 +86,12 @@ rules! {
     conflict_silent,
     /// 28: FORGOTTEN is ignored by a prepared peer.
     forgotten_ignored,
+    /// 28, for condition 1: the conductor ignores a refusal.
+    refusal_ignored,
+    /// 28, for condition 2: a pre-committed participant waits for do-commit for ever.
+    finish_waits,
+    /// 28, for conditions 3 and 4: a coordinator that has spoken once is waited for for ever.
+    endless_patience,
+    /// 28: what may have been lost is not sent again.
+    resend_silent,
 }

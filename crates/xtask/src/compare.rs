@@ -43,7 +43,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     version.context("etcd is not installed: apt-get install etcd-server")?;
     let dist = ["build", "--profile", "dist", "--locked", "--package"];
     process::cargo(dist.iter().chain(&["triumvir-cli"]))?;
-    process::cargo(dist.iter().chain(&["triumvir-benches", "--bin", "etcd-load"]))?;
+    process::cargo(
+        dist.iter()
+            .chain(&["triumvir-benches", "--bin", "etcd-load"]),
+    )?;
     println!(
         "clients  etcd puts/s  p50 ms  three-phase/s  p50 ms  ratio  two-phase/s  p50 ms  ratio"
     );

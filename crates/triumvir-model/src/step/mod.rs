@@ -29,7 +29,11 @@ pub(crate) struct Step<'a> {
     /// It led to a ballot beyond the bounds, or was in vain.
     pub(crate) beyond: bool,
     said: Vec<Shared<Envelope>>,
+    /// Requests and inquiries that nobody has said before.
+    words: Vec<Shared<Envelope>>,
     told: Vec<(Option<Digest>, Reply)>,
+    /// What clients were told, where nobody looks.
+    pub(crate) heard: Vec<(Option<Digest>, Reply)>,
     alarm: Option<String>,
     /// Something became durable, or was said or told.
     seen: bool,
@@ -46,7 +50,9 @@ impl<'a> Step<'a> {
             trace: traced.then(Vec::new),
             beyond: false,
             said: Vec::new(),
+            words: Vec::new(),
             told: Vec::new(),
+            heard: Vec::new(),
             alarm: None,
             seen: false,
             unwatched: false,
@@ -146,6 +152,8 @@ impl<'a> Step<'a> {
         if matches!(envelope.body, Body::Answer(_)) {
             self.seen = true;
             self.said.push(envelope.clone());
+        } else if !self.state.network.contains(envelope.hash()) {
+            self.words.push(envelope.clone());
         }
         self.say(|bounds| format!("  {}", bounds.envelope(envelope)));
         self.state.network.post(envelope);
@@ -155,30 +163,48 @@ impl<'a> Step<'a> {
     pub(crate) fn observe(&mut self) {
         if self.unwatched {
             self.said.clear();
+            self.words.clear();
+            self.heard.append(&mut self.told);
+            return;
+        }
+        let seen = std::mem::take(&mut self.seen);
+        if self.state.broken.is_some() {
+            return;
+        }
+        if seen {
+            let sight = self.sight();
+            let known = self.memo.seen(sight.key(), || sight.observe());
+            let (past, broken) = &*known;
+            self.state.past = past.clone();
+            let alarm = self.alarm.take().filter(|_| self.bounds.alarms);
+            let broken = broken.iter().map(|v| (v.property, v.detail.clone()));
+            self.fail(broken.chain(alarm.map(|alarm| ("no alarm", alarm))));
+            self.said.clear();
             self.told.clear();
-            return;
         }
-        if !std::mem::take(&mut self.seen) || self.state.broken.is_some() {
-            return;
+        let words = std::mem::take(&mut self.words);
+        if !words.is_empty() {
+            let broken = self.sight().contradicts(&words);
+            self.fail(broken.into_iter().map(|v| (v.property, v.detail)));
         }
-        let sight = Sight {
+    }
+
+    /// Of these, the first that counts does not hold.
+    fn fail(&mut self, broken: impl IntoIterator<Item = (&'static str, String)>) {
+        let only = self.bounds.only;
+        let mut broken = broken.into_iter();
+        let first = broken.find(|(name, _)| only.is_none_or(|only| only == *name));
+        self.state.broken = self.state.broken.take().or(first.map(Arc::new));
+    }
+
+    fn sight(&self) -> Sight<'_> {
+        Sight {
             past: &self.state.past,
             head: &self.state.head,
             nodes: &self.state.nodes,
             said: &self.said,
             told: &self.told,
-        };
-        let known = self.memo.seen(sight.key(), || sight.observe());
-        let (past, verdict) = &*known;
-        let broken = verdict.as_ref().map(|v| (v.property, v.detail.clone()));
-        let alarm = self.alarm.take().filter(|_| self.bounds.alarms);
-        self.state.past = past.clone();
-        let broken = broken.or(alarm.map(|alarm| ("no alarm", alarm)));
-        let only = self.bounds.only;
-        let broken = broken.filter(|(name, _)| only.is_none_or(|only| only == *name));
-        self.state.broken = self.state.broken.take().or(broken.map(Arc::new));
-        self.said.clear();
-        self.told.clear();
+        }
     }
 }
 

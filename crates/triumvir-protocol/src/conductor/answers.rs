@@ -223,7 +223,7 @@ impl Flight {
         else {
             return;
         };
-        if promised <= fence.unwrap_or(accepted.ballot) {
+        if promised <= fence.unwrap_or(accepted.ballot) || rules.refusal_ignored() {
             return;
         }
         if rules.abort_on_refusal() {
@@ -236,7 +236,12 @@ impl Flight {
         };
         let ballot = Ballot::coordinator(round);
         *fence = Some(ballot);
-        for &voter in voters.iter() {
+        let promisers = if rules.count_read() {
+            &self.terms.participants
+        } else {
+            &*voters
+        };
+        for &voter in promisers.iter() {
             out.send(voter, txn, self.terms.digest, Request::Fence { ballot });
         }
         self.pending = None;

@@ -264,6 +264,7 @@ impl Conductor {
         let same = |own: Digest| own == digest || rules.ignore_digest();
         match coordinator.standing(txn) {
             Standing::Absent => None,
+            Standing::Forgotten if rules.horizon_told_as_abort() => Some(Request::Abort),
             Standing::Forgotten => Some(Request::Horizon(coordinator.horizon())),
             Standing::Open(open) if same(open.terms.digest) => None,
             Standing::Ended(ended) if ended.digest.is_none_or(same) => {
@@ -346,7 +347,7 @@ impl Conductor {
             // and an ended one only waits for results.
             flight.give_results(txn, out);
             self.remove(txn);
-        } else {
+        } else if !self.rules.resend_silent() {
             flight.on_resend(txn, out);
         }
     }

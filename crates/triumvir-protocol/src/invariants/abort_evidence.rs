@@ -14,7 +14,7 @@ pub(super) fn check(past: &Chronicle) -> Verdict {
             .iter()
             .find(|(id, outcome)| **outcome == Value::Abort && prepared(id));
         if let Some((id, _)) = undone
-            && !stands(past, *key)
+            && !(stands(past, *key) || past.horizon.covers(key.0))
         {
             let detail = format!("{} {}: {id} aborted without evidence", key.0, key.1);
             return Err(Violation::new("abort evidence", detail));
@@ -23,7 +23,8 @@ pub(super) fn check(past: &Chronicle) -> Verdict {
     Ok(())
 }
 
-fn stands(past: &Chronicle, key: Key) -> bool {
+/// Whether abort is certain, whatever the horizon says.
+pub(super) fn stands(past: &Chronicle, key: Key) -> bool {
     let listed = past.terms.get(&key).map(|terms| &terms.participants);
     let refused = past.votes.get(&key).is_some_and(|votes| {
         votes
@@ -50,5 +51,5 @@ fn stands(past: &Chronicle, key: Key) -> bool {
         .into_iter()
         .flatten()
         .any(|(_, accepts)| accepts.len() > 1 && accepts.get(&COORDINATOR) == Some(&Value::Abort));
-    refused || recorded || other || chosen || accepted || past.horizon.covers(key.0)
+    refused || recorded || other || chosen || accepted
 }

@@ -63,6 +63,30 @@ impl Chronicle {
         self.outcomes.get(&(txn, digest))?.values().next().copied()
     }
 
+    /// Every outcome that anything says of this content for good: a participant's branch or its
+    /// resource, a client's answer, the log, and what is chosen. Never both, where agreement and client
+    /// truth hold.
+    pub fn verdicts(&self, txn: TxnId, digest: Digest) -> BTreeSet<Outcome> {
+        let key = (txn, digest);
+        let outcomes = self.outcomes.get(&key).into_iter().flatten();
+        let mut all: BTreeSet<_> = outcomes.map(|(_, outcome)| *outcome).collect();
+        all.extend(self.chosen(key).iter().map(|accepted| accepted.value));
+        if self.told_committed.contains(&key) {
+            all.insert(Value::Commit);
+        }
+        let told = |digest| self.told_aborted.contains(&(txn, digest));
+        let other = |own: &Digest| *own != digest;
+        let recorded = self.records.get(&txn);
+        if told(None) || told(Some(digest)) || recorded.is_some_and(|(own, _)| other(own)) {
+            all.insert(Value::Abort);
+        }
+        if let Some(ended) = self.ended.get(&txn) {
+            let covers = ended.covers(digest);
+            all.insert(if covers { ended.outcome } else { Value::Abort });
+        }
+        all
+    }
+
     pub(super) fn observe(&mut self, view: &View<'_>) {
         for coordinator in &view.coordinators {
             self.horizon = self.horizon.max(coordinator.horizon());

@@ -1,14 +1,13 @@
 //! docs/protocol.md, "Invariants", client truth: told *committed*, it is chosen; told *aborted*, it
 //! never commits.
 
+use super::chronicle::Key;
 use super::{Chronicle, Verdict, Violation};
 use crate::Value;
 
 pub(super) fn check(past: &Chronicle) -> Verdict {
     for key in &past.told_committed {
-        let ended = past.ended.get(&key.0);
-        let recorded = ended.is_some_and(|e| e.outcome == Value::Commit && e.covers(key.1));
-        if !recorded && !past.chosen(*key).iter().any(|a| a.value == Value::Commit) {
+        if !is_committed(past, *key) {
             let detail = format!("{} {} was told committed and is not", key.0, key.1);
             return Err(Violation::new("client truth", detail));
         }
@@ -29,4 +28,12 @@ pub(super) fn check(past: &Chronicle) -> Verdict {
         }
     }
     Ok(())
+}
+
+/// Whether commit is certain: chosen, or ended so.
+pub(super) fn is_committed(past: &Chronicle, key: Key) -> bool {
+    let ended = past.ended.get(&key.0);
+    let recorded = ended.is_some_and(|e| e.outcome == Value::Commit && e.covers(key.1));
+    let chosen = || past.chosen(key).iter().any(|a| a.value == Value::Commit);
+    recorded || chosen()
 }

@@ -9,12 +9,14 @@ mod client_truth;
 mod closure;
 mod durability;
 mod forget;
+mod forget_in_doubt;
 mod isolation;
 mod one_value;
 mod resurrection;
 mod stability;
 mod validity;
 mod witness;
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -22,7 +24,8 @@ use std::fmt;
 pub use chronicle::{Chronicle, Vote};
 
 use crate::{
-    Answer, Branch, Coordinator, Digest, Horizon, Outcome, ParticipantId, Reply, TxnId, Value,
+    Answer, Branch, Coordinator, Digest, Horizon, Outcome, ParticipantId, Reply, Request, TxnId,
+    Value,
 };
 
 /// A whole system at one moment, as an onlooker sees it.
@@ -75,6 +78,19 @@ pub struct Said<'a> {
     pub answer: &'a Answer,
 }
 
+/// What is said that is no answer, by a participant or by a leader.
+#[derive(Clone, Copy, Debug)]
+pub struct Word<'a> {
+    /// Whose word; none: a leader's.
+    pub from: Option<ParticipantId>,
+    /// The transaction.
+    pub txn: TxnId,
+    /// The content.
+    pub digest: Digest,
+    /// What is asked or told; none: an inquiry.
+    pub request: Option<&'a Request>,
+}
+
 /// A property that does not hold.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{property} does not hold: {detail}")]
@@ -94,21 +110,42 @@ impl Violation {
 
 type Verdict = Result<(), Violation>;
 
-/// Checks one step of an execution, from what `past` has seen to `view`, and adds `view` to `past`.
-pub fn check(past: &mut Chronicle, view: &View<'_>) -> Verdict {
-    stability::check(past, view)?;
-    resurrection::check(past, view)?;
+/// Checks one step of an execution, from what `past` has seen to `view`, and adds `view` to `past`. The
+/// first property that does not hold, if one does not.
+pub fn check(past: &mut Chronicle, view: &View<'_>) -> Result<(), Violation> {
+    let mut all = violations(past, view).into_iter();
+    all.next().map_or(Ok(()), Err)
+}
+
+/// The same, with every property that does not hold.
+pub fn violations(past: &mut Chronicle, view: &View<'_>) -> Vec<Violation> {
+    let step = [
+        stability::check(past, view),
+        resurrection::check(past, view),
+    ];
+    let forgotten = forget_in_doubt::check(past, view);
     past.observe(view);
-    agreement::check(past)?;
-    validity::check(past)?;
-    client_truth::check(past)?;
-    one_value::check(past)?;
-    witness::check(past)?;
-    abort_evidence::check(past)?;
-    closure::check(past)?;
-    forget::check(past)?;
-    durability::check(view)?;
-    isolation::check(view)
+    let rest = [
+        agreement::check(past),
+        validity::check(past),
+        client_truth::check(past),
+        one_value::check(past),
+        witness::check(past),
+        abort_evidence::check(past),
+        closure::check(past),
+        forget::check(past),
+        forgotten,
+        durability::check(view),
+        isolation::check(view),
+    ];
+    let all = step.into_iter().chain(rest);
+    all.filter_map(Result::err).collect()
+}
+
+/// Checks what was said at the moment of `view`, which `past` has seen: requests and inquiries, of
+/// participants and leaders.
+pub fn check_words(past: &Chronicle, view: &View<'_>, words: &[Word<'_>]) -> Result<(), Violation> {
+    words::check(past, view, words)
 }
 
 fn opposite(value: Value) -> Value {

@@ -1,7 +1,7 @@
-//! docs/protocol.md, "Invariants", stability: decisions are final; what a participant promised and
+//! docs/protocol.md, "Invariants", stability: decisions are final, a NO among them; what a participant promised and
 //! accepted, and what the coordinator accepted, only grows. A property of one step.
 
-use super::{Chronicle, Verdict, View, Violation};
+use super::{Chronicle, Verdict, View, Violation, Vote};
 use crate::{Branch, BranchState};
 
 pub(super) fn check(past: &Chronicle, view: &View<'_>) -> Verdict {
@@ -17,6 +17,15 @@ pub(super) fn check(past: &Chronicle, view: &View<'_>) -> Verdict {
                 let detail = format!("{id} {txn}: {:?} became {:?}", old.state, new.state);
                 return Err(Violation::new("stability", detail));
             }
+        }
+        let mut back = stored.branches.iter().filter(|(txn, branch)| {
+            let votes = past.votes.get(&(**txn, branch.digest));
+            let voted = votes.and_then(|votes| votes.get(id));
+            voted == Some(&Vote::No) && !matches!(branch.state, BranchState::Refused(_))
+        });
+        if let Some((txn, branch)) = back.next() {
+            let detail = format!("{id} {txn}: {:?} after a NO", branch.state);
+            return Err(Violation::new("stability", detail));
         }
     }
     for (coordinator, before) in view.coordinators.iter().zip(&past.open) {

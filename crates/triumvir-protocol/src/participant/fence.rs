@@ -255,7 +255,9 @@ impl Participant {
         };
         *promised = ballot.max(*promised);
         *accepted = accept.or(*accepted);
-        out.force.push(Force::Branch(txn, branch.clone()));
+        if !self.rules.fence_unforced() {
+            out.force.push(Force::Branch(txn, branch.clone()));
+        }
     }
 
     fn prepared(&self, txn: TxnId) -> Option<(Terms, Ballot)> {

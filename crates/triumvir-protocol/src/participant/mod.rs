@@ -354,7 +354,7 @@ impl Participant {
             _ => return,
         };
         let doubt = self.doubts.entry(txn).or_default();
-        if doubt.inquired && doubt.heard {
+        if doubt.inquired && doubt.heard && !self.rules.endless_patience() {
             doubt.idle = Self::PATIENCE.min(doubt.idle + 1);
         }
         if doubt.inquired && !doubt.is_cared_for() {
@@ -363,7 +363,7 @@ impl Participant {
             }
         }
         doubt.inquired = true;
-        doubt.heard = false;
+        doubt.heard &= self.rules.endless_patience();
         out.inquire(txn, Inquiry { terms });
         out.timer(txn, ParticipantTimer::Inquire);
         if prepared && self.rules.abort_alone() {
@@ -374,7 +374,7 @@ impl Participant {
     /// T3: a pre-committed branch has not heard do-commit. The outcome is certain: it applies it and
     /// tells its peers.
     pub fn on_finish(&mut self, txn: TxnId, out: &mut ParticipantOutputs) {
-        if self.acting.contains_key(&txn) {
+        if self.acting.contains_key(&txn) || self.rules.finish_waits() {
             return;
         }
         if let Some(Branch {

@@ -116,7 +116,8 @@ impl Participant {
                     out.actions.push((txn, Action::Cancel));
                 }
                 let reason = NoReason::Overtaken;
-                if !self.rules.no_tombstone() {
+                let forgets = request == Request::Abort && self.rules.abort_unremembered();
+                if !self.rules.no_tombstone() && !forgets {
                     self.tombstone(txn, digest, reason.clone(), out);
                 }
                 out.answer(source.into(), txn, digest, Answer::No { reason });
