@@ -15,6 +15,8 @@ struct Counted {
     replica_forces: f64,
     participant_forces: f64,
     entries: f64,
+    replica_frames: f64,
+    participant_frames: f64,
 }
 
 async fn count(system: &System, leader: &Who) -> anyhow::Result<Counted> {
@@ -23,14 +25,24 @@ async fn count(system: &System, leader: &Who) -> anyhow::Result<Counted> {
         replica_forces: 0.0,
         participant_forces: 0.0,
         entries: 0.0,
+        replica_frames: 0.0,
+        participant_frames: 0.0,
     };
     for seat in cluster.seats() {
         let metrics = cluster.metrics(seat.who()).await?;
         let forces = metrics.histogram("triumvir_storage_fsync_seconds", &[]);
         let forces = forces.context("every process forces")?.count;
+        // A counter that was never raised is not there: a follower sends nothing.
+        let frames = |name| metrics.value(name, &[]).unwrap_or_default();
         match seat.who() {
-            Who::Replica(_) => counted.replica_forces += forces,
-            Who::Participant(_) => counted.participant_forces += forces,
+            Who::Replica(_) => {
+                counted.replica_forces += forces;
+                counted.replica_frames += frames("triumvir_session_frames_total");
+            }
+            Who::Participant(_) => {
+                counted.participant_forces += forces;
+                counted.participant_frames += frames("triumvir_participant_frames_total");
+            }
         }
     }
     counted.entries = cluster.status(leader).await?.applied as f64;
@@ -38,8 +50,8 @@ async fn count(system: &System, leader: &Who) -> anyhow::Result<Counted> {
 }
 
 /// Proves: a commit at two participants, alone, takes one Raft entry for its record and at most one
-/// for its end, two forced writes at most for these at each replica, and three forced writes at each
-/// participant (vote, pre-commit, commit).
+/// for its end, two forced writes at most for these at each replica, three forced writes at each
+/// participant (vote, pre-commit, commit), and three frames to each participant and three back.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_forces_and_replicates_no_more_than_its_steps() -> anyhow::Result<()> {
     let mut system = System::start().await?;
@@ -65,6 +77,16 @@ async fn a_commit_forces_and_replicates_no_more_than_its_steps() -> anyhow::Resu
     ensure!(
         participants <= 6.6,
         "{participants} forced writes at participants for each commit"
+    );
+    let sent = per(before.replica_frames, after.replica_frames);
+    ensure!(
+        sent > 0.0 && sent <= 6.6,
+        "{sent} frames of replicas for each commit"
+    );
+    let back = per(before.participant_frames, after.participant_frames);
+    ensure!(
+        back > 0.0 && back <= 6.6,
+        "{back} frames of participants for each commit"
     );
     Ok(())
 }

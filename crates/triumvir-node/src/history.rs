@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Instant;
 
-use foldhash::fast::RandomState;
+use foldhash::quality::RandomState;
 use tracing::Span;
 use triumvir_protocol::{
     AbortCause, Answer, Digest, Milestone, Mode, Outcome, ParticipantId, Terms, TxnId,

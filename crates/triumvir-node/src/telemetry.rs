@@ -101,6 +101,10 @@ fn describe() {
         "triumvir_raft_lag_entries",
         "At the leader: entries that a replica lacks"
     );
+    describe_counter!(
+        "triumvir_session_frames_total",
+        "Frames with messages that were handed to the sessions of participants"
+    );
     describe_histogram!("triumvir_batch_records", "Records in a proposed batch");
     describe_histogram!("triumvir_batch_bytes", "Bytes of a proposed batch");
     describe_histogram!(
@@ -122,6 +126,11 @@ pub(crate) fn proposed(records: usize, bytes: usize) {
 /// A batch is applied.
 pub(crate) fn batch_applied(took: Duration) {
     histogram!("triumvir_batch_seconds").record(took.as_secs_f64());
+}
+
+/// A frame with messages goes to a participant.
+pub(crate) fn frame() {
+    counter!("triumvir_session_frames_total").increment(1);
 }
 
 /// A call got an error.

@@ -50,6 +50,7 @@ where
             }
             messages.push(message);
         }
+        metrics::counter!("triumvir_participant_frames_total").increment(1);
         Some(messages)
     }
 }

@@ -346,8 +346,8 @@ impl Stream {
             let woken = self.shared.wake.wait_timeout(queue, left);
             queue = woken.unwrap_or_else(PoisonError::into_inner).0;
         }
-        // Whoever is about to submit may do so first: at once when nobody else can run, and on a busy
-        // machine more goes with each force.
+        // Other threads that are about to submit may do so first: at once when none can run, and on a
+        // busy machine more goes with each force.
         drop(queue);
         thread::yield_now();
         let mut queue = self.shared.lock();

@@ -148,8 +148,8 @@ impl Owner {
             if self.handle(wake)? == Then::End {
                 return Ok(());
             }
-            // Whoever is about to say something may do so first: at once when nobody else can run,
-            // and on a busy machine more goes into each frame and each proposal.
+            // Other threads that are about to say something may do so first: at once when none can
+            // run, and on a busy machine more goes into each frame and each proposal.
             std::thread::yield_now();
             for _ in 1..ROUND_MESSAGES_MAX {
                 let Some(wake) = self.wake(&mut tick).now_or_never() else {

@@ -14,6 +14,7 @@ use triumvir_protocol::{
 use triumvir_wire::{Code, Failure, ids, limits, v1};
 
 use super::input::{Hello, Opened, SessionRefused};
+use crate::telemetry;
 use crate::view::Directory;
 
 type Frames = mpsc::Sender<Result<v1::CoordinatorFrame, Status>>;
@@ -243,6 +244,9 @@ impl Session {
 
 /// Queues a frame. One that finds no place is lost.
 fn send(frames: &Frames, frame: v1::CoordinatorFrame) -> Result<(), TrySendError<()>> {
+    if !frame.messages.is_empty() {
+        telemetry::frame();
+    }
     frames.try_send(Ok(frame)).map_err(|error| match error {
         TrySendError::Full(_) => TrySendError::Full(()),
         TrySendError::Closed(_) => TrySendError::Closed(()),

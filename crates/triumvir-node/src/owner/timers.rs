@@ -6,7 +6,7 @@ use std::future::poll_fn;
 use std::task::Poll;
 use std::time::Duration;
 
-use foldhash::fast::RandomState;
+use foldhash::quality::RandomState;
 use tokio_util::time::DelayQueue;
 use tokio_util::time::delay_queue::Key;
 use triumvir_protocol::{ConductorTimer, TxnId};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use foldhash::fast::RandomState;
+use foldhash::quality::RandomState;
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, Stream};
 use triumvir_protocol::{Action, NoReason, TxnId, Work};

@@ -108,14 +108,6 @@ impl<R: Resource> Driver<R> {
                 () = self.submitter.landed(), if full => {}
                 _ = publish.tick() => self.watch.publish(self.calls.len()),
             }
-            // Whoever is about to say something may do so first: at once when nobody else can run,
-            // and on a busy machine more goes with each submission.
-            std::thread::yield_now();
-            while inputs.len() < FRAMES_MAX
-                && let Ok(input) = self.inbox.try_recv()
-            {
-                inputs.push(input);
-            }
             for input in inputs.drain(..) {
                 self.on_input(input);
             }
@@ -127,6 +119,10 @@ impl<R: Resource> Driver<R> {
     /// Takes in what is ready without waiting for more. Results are taken in the order in which the
     /// calls finished, so that a branch that got another's locks comes after it in the journal.
     async fn gather(&mut self) {
+        // Other threads that are about to say something may do so first: at once when none can run,
+        // and on a busy machine more goes with each submission.
+        std::thread::yield_now();
+        self.take_frames();
         for _ in 0..GATHERED_MAX {
             let next = std::future::poll_fn(|cx| Poll::Ready(self.calls.poll_done(cx))).await;
             match next {
@@ -145,6 +141,19 @@ impl<R: Resource> Driver<R> {
             match self.confirmations.try_recv() {
                 Ok((txn, timer)) => self.on_confirmed(txn, timer),
                 Err(_) => break,
+            }
+        }
+    }
+
+    /// Takes in frames that are there, unless so much waits for the disk that they must wait too.
+    fn take_frames(&mut self) {
+        for _ in 0..FRAMES_MAX {
+            if self.submitter.is_full() {
+                return;
+            }
+            match self.inbox.try_recv() {
+                Ok(input) => self.on_input(input),
+                Err(_) => return,
             }
         }
     }
@@ -339,4 +348,79 @@ impl<R: Resource> Driver<R> {
 fn too_large(bytes: usize) -> NoReason {
     let detail = format!("{bytes} bytes of results exceed {PAYLOAD_BYTES_MAX}");
     Refusal::new("results-too-large", detail).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use triumvir_protocol::{Horizon, Incarnation, ParticipantId, Rules};
+    use triumvir_storage::{Database, Limits, Options};
+
+    use super::*;
+    use crate::resource::{BranchId, Recovered, ResourceError};
+
+    /// Is never asked anything.
+    struct Unasked;
+
+    impl Resource for Unasked {
+        async fn recover(&self, _: Vec<Recovered>) -> Result<Option<Write>, ResourceError> {
+            unreachable!()
+        }
+
+        async fn prepare(
+            &self,
+            _: BranchId,
+            _: triumvir_protocol::Payload,
+        ) -> Result<Prepared, Refusal> {
+            unreachable!()
+        }
+
+        async fn commit(&self, _: TxnId) -> Result<Option<Write>, ResourceError> {
+            unreachable!()
+        }
+
+        async fn abort(&self, _: TxnId) -> Result<Option<Write>, ResourceError> {
+            unreachable!()
+        }
+    }
+
+    #[tokio::test]
+    async fn frames_wait_while_too_much_waits_for_the_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(folder.path(), &Options::default()).unwrap();
+        let writer = Writer::start(&database, Limits::default());
+        let mut config = Config::default();
+        config.limits.submissions_in_flight_max = 1;
+        let (peers, _commands) = mpsc::channel(1);
+        let (inputs, inbox) = mpsc::channel(8);
+        let id = ParticipantId(1);
+        let (incarnation, horizon) = (Incarnation(1), Horizon::default());
+        let none = BTreeMap::new();
+        let mut driver = Driver::new(
+            Participant::restore(Rules::default(), id, incarnation, horizon, none),
+            Arc::new(Unasked),
+            &config,
+            writer.clone(),
+            Arc::new(Outbox::new(peers)),
+            inbox,
+        );
+        let (go_on, held) = std::sync::mpsc::channel::<()>();
+        let write = Write::new(0, move |_| {
+            held.recv().unwrap();
+            Ok(())
+        });
+        driver.batch.write(write.on_durable(|| {}));
+        driver.submit();
+        for _ in 0..3 {
+            inputs.try_send(Input::Disconnected).unwrap();
+        }
+        driver.gather().await;
+        assert_eq!(driver.inbox.len(), 3);
+        go_on.send(()).unwrap();
+        driver.submitter.landed().await;
+        driver.gather().await;
+        assert_eq!(driver.inbox.len(), 0);
+        writer.shutdown();
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use foldhash::fast::RandomState;
+use foldhash::quality::RandomState;
 use tokio::time::Instant;
 use tokio_util::time::DelayQueue;
 use tokio_util::time::delay_queue::Key;

@@ -4,7 +4,7 @@
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow};
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use triumvir_kv::{Changes, Key, Operation, Operations, Storage, Value};
 use triumvir_storage::{KvTables, ReadTransaction, StorageError, WeakDatabase};
@@ -196,12 +196,8 @@ impl Snapshot {
     }
 }
 
-/// Looked up once: the recorder is installed before the first commit.
-static OVERLAY_KEYS: LazyLock<metrics::Gauge> =
-    LazyLock::new(|| metrics::gauge!("triumvir_kv_overlay_keys"));
-
 fn depth(overlay: &BTreeMap<Key, Pending>) {
-    OVERLAY_KEYS.set(overlay.len() as f64);
+    metrics::gauge!("triumvir_kv_overlay_keys").set(overlay.len() as f64);
 }
 
 impl Storage for Store {

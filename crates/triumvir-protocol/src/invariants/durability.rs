@@ -51,15 +51,22 @@ fn is_backed(stored: &Stored<'_>, said: &Said<'_>) -> bool {
         }
         (Answer::Ack { ballot }, PreCommitted { ballot: at, .. }) => ballot == at,
         (
-            Answer::Promise { ballot, .. }
+            Answer::Promise {
+                ballot: at,
+                accepted: told,
+            }
             | Answer::Refuse {
-                promised: ballot, ..
+                promised: at,
+                accepted: told,
             }
             | Answer::Prepared {
-                promised: ballot, ..
+                promised: at,
+                accepted: told,
             },
-            Prepared { promised, .. },
-        ) => ballot == promised,
+            Prepared {
+                promised, accepted, ..
+            },
+        ) => at == promised && told == accepted,
         _ => false,
     }
 }

@@ -1,6 +1,7 @@
 //! docs/protocol.md, "Invariants", forget: nobody forgets while a peer is in doubt. A property of one
-//! step. What is forgotten was passed by an applied horizon; what commits is then over at every voter,
-//! and a branch that is still prepared finds the end of its doubt in that horizon itself.
+//! step. What is forgotten was passed by an applied horizon; what commits, or has a record that is open, is then
+//! over at every voter, and any other branch that is still prepared finds the end of its doubt in that
+//! horizon itself.
 
 use super::chronicle::Key;
 use super::{Chronicle, Stored, Verdict, View, Violation};
@@ -51,11 +52,17 @@ fn in_doubt(
     outcome: Option<Outcome>,
 ) -> Option<ParticipantId> {
     let listed = past.terms.get(&key)?.participants.iter();
+    let recorded = past
+        .records
+        .get(&key.0)
+        .is_some_and(|(own, _)| *own == key.1);
+    // A record that has not ended may still bring a prepared branch to commit.
+    let may_commit = outcome == Some(Value::Commit) || recorded && !past.ended.contains_key(&key.0);
     let waits = |stored: &Stored<'_>| {
         let branch = stored.branches.get(&key.0);
         let branch = branch.filter(|branch| branch.digest == key.1);
         branch.is_some_and(|branch| match branch.state {
-            BranchState::Prepared { .. } => outcome == Some(Value::Commit),
+            BranchState::Prepared { .. } => may_commit,
             BranchState::PreCommitted { .. } => true,
             _ => false,
         })
