@@ -59,8 +59,8 @@ disks! {
     disk_of_a_participant, stock();
 }
 
-/// The largest file of a participant on a small disk, which has room for the start.
-const SMALL_BYTES: u64 = 12 << 20;
+/// The largest file of a participant on a small disk, which has room for the start, and for the log.
+const SMALL_BYTES: u64 = 40 << 20;
 /// What one transaction stores.
 const VALUE_BYTES: usize = 500_000;
 
@@ -75,7 +75,8 @@ async fn a_file_that_can_grow_no_more_ends_the_process() -> anyhow::Result<()> {
     let setup = Setup::patient().limits(stock(), limits);
     let mut system = System::start_with(setup).await?;
     let client = system.client.clone();
-    let count = SMALL_BYTES as usize / VALUE_BYTES + 1;
+    // The database's file grows when the log was filled.
+    let count = 2 * SMALL_BYTES as usize / VALUE_BYTES;
     let value = |n: usize| n.to_string().repeat(VALUE_BYTES / n.to_string().len());
     let filled = tokio::spawn(async move {
         for n in 0..count {

@@ -27,6 +27,7 @@ impl DataFolder {
         config.check()?;
         let options = Options {
             cache_bytes: config.limits.cache_bytes,
+            ..Options::default()
         };
         let database = Database::open(&config.data, &options)?;
         let owner = Owner::Participant {

@@ -1,53 +1,70 @@
-//! A data folder and the one database file in it: opening, the format version, and what can go
-//! wrong on the way. No table but `format` is known here.
+//! A data folder and the database in it, a file and its write-ahead log: opening, the format version,
+//! and what can go wrong on the way. No table but `format` is known here.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::hash::{BuildHasher as _, RandomState};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
+use redb::backends::FileBackend;
 use redb::{
     DatabaseError, ReadTransaction, ReadableDatabase, StorageBackend, TableDefinition,
     WriteTransaction,
 };
 
 use crate::error::{OpenError, StorageError};
+use crate::write_ahead::{Forcing, WriteAhead};
 
 /// The version of everything that is written in the file. A change that an older program would
 /// misread raises it.
-const FORMAT_VERSION: u32 = 1;
+const FORMAT_VERSION: u32 = 2;
 
 const FORMAT: TableDefinition<'_, &str, u32> = TableDefinition::new("format");
 const FORMAT_KEY: &str = "version";
 
 /// The name of the database file inside the data folder.
 const FILE_NAME: &str = "triumvir.redb";
+/// Those of its write-ahead log.
+const LOG_NAMES: [&str; 2] = ["triumvir.wal-0", "triumvir.wal-1"];
 
 /// How a database is opened.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// How many bytes of pages the database may keep in memory.
     pub cache_bytes: usize,
+    /// How many bytes each of the two files of a new write-ahead log has. When one is full, the
+    /// database's file is forced.
+    pub log_bytes: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
         Self {
             cache_bytes: 64 << 20,
+            log_bytes: 32 << 20,
         }
     }
 }
 
-/// An open data folder. Clones share it; the file is released when the last clone is gone.
+/// An open data folder. Clones share it; the files are released when the last clone is gone.
 #[derive(Debug, Clone)]
 pub struct Database {
-    inner: Arc<redb::Database>,
+    inner: Arc<Inner>,
 }
 
-/// A handle that does not keep the file open, for readers that may outlive the owner.
+/// A handle that does not keep the files open, for readers that may outlive the owner.
 #[derive(Debug, Clone)]
 pub struct WeakDatabase {
-    inner: Weak<redb::Database>,
+    inner: Weak<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    database: redb::Database,
+    /// Held longer than the database: whoever gets it next writes to the file before the database locks
+    /// it.
+    _lock: Option<File>,
 }
 
 impl Database {
@@ -58,22 +75,34 @@ impl Database {
     ///
     /// See [`OpenError`]; each variant is a different thing for an operator to do.
     pub fn open(folder: &Path, options: &Options) -> Result<Self, OpenError> {
-        let path = folder.join(FILE_NAME);
         fs::create_dir_all(folder).map_err(|source| folder_error(folder, source))?;
-        let database = redb::Database::builder()
-            .set_cache_size(options.cache_bytes)
-            .set_check_integrity_on_open(true)
-            .create(&path)
-            .map_err(|error| open_error(&path, error))?;
-        // The file's name must be durable before anything in it is promised to anyone.
+        let path = folder.join(FILE_NAME);
+        let [log, other] = LOG_NAMES.map(|name| folder.join(name));
+        let (first, second) = (open_file(&log)?, open_file(&other)?);
+        let lock = first.try_clone().map_err(|error| io_error(&log, error))?;
+        lock.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => OpenError::Locked { path: path.clone() },
+            TryLockError::Error(source) => io_error(&log, source),
+        })?;
+        let main = backend(&path, open_file(&path)?)?;
+        // The files' names must be durable before anything in them is promised to anyone.
         File::open(folder)
             .and_then(|folder| folder.sync_all())
             .map_err(|source| folder_error(folder, source))?;
-        Self::checked(database, &path)
+        let logs = [backend(&log, first)?, backend(&other, second)?];
+        let salt = RandomState::new().hash_one(path.as_os_str());
+        let ahead = WriteAhead::open(main, logs, options.log_bytes, salt, Forcing::Beside)
+            .map_err(|error| io_error(&path, error))?;
+        let database = redb::Database::builder()
+            .set_cache_size(options.cache_bytes)
+            .set_check_integrity_on_open(true)
+            .create_with_backend(ahead)
+            .map_err(|error| open_error(&path, error))?;
+        Self::checked(database, Some(lock), &path)
     }
 
-    /// Opens a database over `backend`, creating it when the backend is empty. For tests that
-    /// inject faults below the database.
+    /// Opens a database over `backend`, without a write-ahead log, creating it when the backend is
+    /// empty. For tests that inject faults below the database.
     ///
     /// # Errors
     ///
@@ -84,12 +113,35 @@ impl Database {
             .set_cache_size(options.cache_bytes)
             .create_with_backend(backend)
             .map_err(|error| open_error(&path, error))?;
-        Self::checked(database, &path)
+        Self::checked(database, None, &path)
     }
 
-    fn checked(database: redb::Database, path: &Path) -> Result<Self, OpenError> {
+    /// The same with a write-ahead log, in two backends that are empty if the first one is.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Database::open`].
+    pub fn open_ahead_on<B: StorageBackend>(
+        main: B,
+        logs: [B; 2],
+        options: &Options,
+    ) -> Result<Self, OpenError> {
+        let path = PathBuf::from("backend");
+        let ahead = WriteAhead::open(main, logs, options.log_bytes, 0, Forcing::InTurn)
+            .map_err(|error| io_error(&path, error))?;
+        Self::open_on(ahead, options)
+    }
+
+    fn checked(
+        database: redb::Database,
+        lock: Option<File>,
+        path: &Path,
+    ) -> Result<Self, OpenError> {
         let this = Self {
-            inner: Arc::new(database),
+            inner: Arc::new(Inner {
+                database,
+                _lock: lock,
+            }),
         };
         let found = this.format_version().map_err(|source| OpenError::Storage {
             path: path.to_owned(),
@@ -130,13 +182,13 @@ impl Database {
     ///
     /// When the database has failed before.
     pub fn read(&self) -> Result<ReadTransaction, StorageError> {
-        Ok(self.inner.begin_read()?)
+        Ok(self.inner.database.begin_read()?)
     }
 
     /// Starts a write outside the write stream. Only for start-up, before a
     /// [`Writer`](crate::Writer) exists: it waits for any other write transaction.
     pub(crate) fn begin_write(&self) -> Result<WriteTransaction, StorageError> {
-        Ok(self.inner.begin_write()?)
+        Ok(self.inner.database.begin_write()?)
     }
 
     /// A handle that does not keep the file open.
@@ -160,6 +212,21 @@ impl WeakDatabase {
     }
 }
 
+fn open_file(path: &Path) -> Result<File, OpenError> {
+    let mut how = OpenOptions::new();
+    let opened = how
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path);
+    opened.map_err(|error| io_error(path, error))
+}
+
+fn backend(path: &Path, file: File) -> Result<FileBackend, OpenError> {
+    FileBackend::new(file).map_err(|error| open_error(path, error))
+}
+
 fn folder_error(path: &Path, source: io::Error) -> OpenError {
     let path = path.to_owned();
     match source.kind() {
@@ -177,18 +244,23 @@ fn open_error(path: &Path, error: DatabaseError) -> OpenError {
         DatabaseError::Storage(redb::StorageError::Corrupted(reason)) => {
             OpenError::Corrupted { path, reason }
         }
-        DatabaseError::Storage(redb::StorageError::Io(source)) => match source.kind() {
-            io::ErrorKind::PermissionDenied => OpenError::Permission { path, source },
-            io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => OpenError::Corrupted {
-                path,
-                reason: source.to_string(),
-            },
-            _ => OpenError::Io { path, source },
-        },
+        DatabaseError::Storage(redb::StorageError::Io(source)) => io_error(&path, source),
         other => OpenError::Corrupted {
             path,
             reason: other.to_string(),
         },
+    }
+}
+
+fn io_error(path: &Path, source: io::Error) -> OpenError {
+    let path = path.to_owned();
+    match source.kind() {
+        io::ErrorKind::PermissionDenied => OpenError::Permission { path, source },
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => OpenError::Corrupted {
+            path,
+            reason: source.to_string(),
+        },
+        _ => OpenError::Io { path, source },
     }
 }
 
@@ -237,23 +309,42 @@ mod tests {
 
     const NUMBERS: TableDefinition<'_, u64, u64> = TableDefinition::new("numbers");
 
-    /// A closed database of several pages, as the bytes of its file.
-    fn numbers() -> Vec<u8> {
-        let folder = tempfile::tempdir().unwrap();
-        let database = Database::open(folder.path(), &Options::default()).unwrap();
-        let txn = database.begin_write().unwrap();
-        let mut table = txn.open_table(NUMBERS).unwrap();
-        (0..2_000).for_each(|n| drop(table.insert(n, n * n).unwrap()));
-        drop(table);
-        txn.commit().unwrap();
-        drop(database);
-        fs::read(folder.path().join(FILE_NAME)).unwrap()
+    /// The content of the three files of a folder.
+    type Files = [Vec<u8>; 3];
+
+    fn names() -> [&'static str; 3] {
+        [FILE_NAME, LOG_NAMES[0], LOG_NAMES[1]]
     }
 
-    /// Opens a file of these bytes and reads all of it.
-    fn read_numbers(bytes: &[u8]) -> Result<Vec<(u64, u64)>, OpenError> {
+    /// A database of several pages, closed in order, or as a killed process leaves it.
+    fn numbers(closed: bool) -> Files {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join(FILE_NAME), bytes).unwrap();
+        let options = Options {
+            log_bytes: 1 << 20,
+            ..Options::default()
+        };
+        let database = Database::open(folder.path(), &options).unwrap();
+        for part in 0..10_u64 {
+            let txn = database.begin_write().unwrap();
+            let mut table = txn.open_table(NUMBERS).unwrap();
+            (200 * part..200 * (part + 1)).for_each(|n| drop(table.insert(n, n * n).unwrap()));
+            drop(table);
+            txn.commit().unwrap();
+        }
+        let read = || names().map(|name| fs::read(folder.path().join(name)).unwrap());
+        if !closed {
+            return read();
+        }
+        drop(database);
+        read()
+    }
+
+    /// Opens such files and reads all of the database.
+    fn read_numbers(files: &Files) -> Result<Vec<(u64, u64)>, OpenError> {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, bytes) in names().iter().zip(files) {
+            fs::write(folder.path().join(name), bytes).unwrap();
+        }
         let database = Database::open(folder.path(), &Options::default())?;
         let table = database.read().unwrap().open_table(NUMBERS).unwrap();
         let entries = redb::ReadableTable::iter(&table).unwrap().map(|entry| {
@@ -263,33 +354,76 @@ mod tests {
         Ok(entries.collect())
     }
 
-    #[test]
-    fn a_damaged_page_is_refused_or_of_no_consequence() {
-        let whole = numbers();
-        let expected = read_numbers(&whole).unwrap();
+    /// Damages file `which` at another place of every block; how often that was refused. Whatever is not
+    /// refused must do no harm, but for what is taken for a last force that was not finished: how often
+    /// that was.
+    fn refusals(whole: &Files, which: usize) -> (usize, usize) {
+        let expected = read_numbers(whole).unwrap();
         assert_eq!(expected.len(), 2_000);
-        let mut refused = 0;
-        // At another place of every page.
-        for at in (0..whole.len()).step_by(4_093) {
+        let places = (0..whole[which].len()).step_by(4_093);
+        let (mut refused, mut unfinished) = (0, 0);
+        for at in places {
             let mut damaged = whole.clone();
-            damaged[at..]
-                .iter_mut()
-                .take(16)
-                .for_each(|byte| *byte ^= 0xa5);
+            let bytes = damaged[which][at..].iter_mut();
+            bytes.take(16).for_each(|byte| *byte ^= 0xa5);
             match read_numbers(&damaged) {
-                Ok(found) => assert_eq!(found, expected, "damaged at {at}"),
+                Ok(found) if found == expected => {}
+                Ok(found) if found == expected[..1_800] => unfinished += 1,
+                Ok(found) => panic!("file {which} damaged at {at}: {} found", found.len()),
                 Err(OpenError::Corrupted { .. }) => refused += 1,
-                Err(other) => panic!("damaged at {at}: {other:?}"),
+                Err(other) => panic!("file {which} damaged at {at}: {other:?}"),
             }
         }
-        assert!(refused > 10, "{refused} damages were noticed");
+        (refused, unfinished)
+    }
+
+    #[test]
+    fn a_damaged_page_is_refused_or_of_no_consequence() {
+        let (refused, unfinished) = refusals(&numbers(true), 0);
+        assert!(refused > 10 && unfinished == 0, "{refused}, {unfinished}");
+    }
+
+    #[test]
+    fn a_damaged_log_is_refused_where_it_is_needed() {
+        let mut killed = numbers(false);
+        let (refused, unfinished) = refusals(&killed, 1);
+        assert!(refused > 10 && unfinished < 30, "{refused}, {unfinished}");
+        killed[1].clear();
+        assert!(matches!(
+            read_numbers(&killed),
+            Err(OpenError::Corrupted { .. })
+        ));
+        let (_, unfinished) = refusals(&numbers(true), 1);
+        assert_eq!(unfinished, 0);
     }
 
     #[test]
     fn a_file_that_was_cut_off_is_corrupted() {
-        let whole = numbers();
-        for length in [100, 4_096, whole.len() / 2, whole.len() - 1] {
-            let error = read_numbers(&whole[..length]).unwrap_err();
+        let whole = numbers(true);
+        for which in [0, 1, 2] {
+            let bytes = whole[which].len();
+            for length in [100, 4_096, bytes / 2, bytes - 1] {
+                let mut cut = whole.clone();
+                cut[which].truncate(length);
+                let error = read_numbers(&cut).unwrap_err();
+                assert!(
+                    matches!(error, OpenError::Corrupted { .. }),
+                    "{which}: {error:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_without_its_log_or_with_another_one_is_corrupted() {
+        let (whole, other) = (numbers(true), numbers(true));
+        for [main, log, second] in [
+            [&whole[0], &Vec::new(), &Vec::new()],
+            [&whole[0], &whole[1], &other[2]],
+            [&Vec::new(), &whole[1], &whole[2]],
+        ] {
+            let files = [main.clone(), log.clone(), second.clone()];
+            let error = read_numbers(&files).unwrap_err();
             assert!(matches!(error, OpenError::Corrupted { .. }), "{error:?}");
         }
     }

@@ -1,5 +1,5 @@
-//! What this process keeps on disk: one redb file in a data folder, and the one thread that forces
-//! writes to it.
+//! What this process keeps on disk: one redb file in a data folder, the write-ahead log beside it, and
+//! the one thread that forces writes.
 //!
 //! Every durable byte of a process passes through its [`Writer`], so that batches form by
 //! themselves while an fsync runs and so that order on disk is the order of submission. The tables
@@ -18,8 +18,11 @@ mod fault;
 mod identity;
 mod journal;
 mod kv;
+#[cfg(feature = "power-loss")]
+pub mod power_loss;
 mod raft_log;
 mod raft_snapshot;
+mod write_ahead;
 mod writer;
 
 pub use batch::WriteBatch;

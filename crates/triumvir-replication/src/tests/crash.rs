@@ -7,13 +7,13 @@ use openraft::storage::{IOFlushed, RaftLogStorage};
 use openraft::type_config::TypeConfigExt as _;
 use openraft::type_config::alias::OneshotReceiverOf;
 use openraft::{EntryPayload, RaftLogReader};
+use triumvir_storage::power_loss::{Disk, Power, Random};
 use triumvir_storage::{Database, Limits, Options, Writer};
 
-use super::disk::{Disk, Random};
 use crate::log_store::LogStore;
 use crate::types::{Data, Entry, LeaderId, LogId, TypeConfig, Vote};
 
-const SEEDS: u64 = 150;
+const SEEDS: u64 = 100;
 const STEPS: u64 = 60;
 
 type Flushed = OneshotReceiverOf<TypeConfig, Result<(), std::io::Error>>;
@@ -137,8 +137,16 @@ impl Run {
     }
 }
 
-fn open(disk: &Disk) -> (Database, Writer, LogStore) {
-    let database = Database::open_on(disk.clone(), &Options::default()).unwrap();
+/// The database's file, and the two of its write-ahead log.
+type Disks = [Disk; 3];
+
+fn open([main, log, other]: Disks) -> (Database, Writer, LogStore) {
+    // A small log, so that it is gone through many times.
+    let options = Options {
+        log_bytes: 256 << 10,
+        ..Options::default()
+    };
+    let database = Database::open_ahead_on(main, [log, other], &options).unwrap();
     let writer = Writer::start(&database, Limits::default());
     let store = LogStore::open(&database, writer.clone()).unwrap();
     (database, writer, store)
@@ -151,12 +159,14 @@ async fn what_was_acknowledged_survives_power_loss() {
     for seed in 0..SEEDS {
         let mut random = Random::new(seed + 1);
         // Three lives on one platter; the first creates the database and is not cut short.
-        let platter = Disk::new(Vec::new(), u64::MAX);
-        drop(open(&platter));
-        let mut content = platter.crash(&mut random);
+        let power = Power::new(u64::MAX);
+        let disks = [(); 3].map(|()| power.disk(Vec::new()));
+        drop(open(disks.clone()));
+        let mut contents = disks.map(|disk| disk.platter(&mut random));
         for _ in 0..3 {
-            let disk = Disk::new(content, 40 + random.below(600));
-            let (database, writer, mut store) = open(&disk);
+            let power = Power::new(60 + random.below(900));
+            let disks = contents.map(|content| power.disk(content));
+            let (database, writer, mut store) = open(disks.clone());
             let before = Model::read(&mut store).await;
             let term = before.vote.map_or(1, |vote| vote.leader_id.term);
             let term = term.max(before.last().map_or(1, |last| last.leader_id.term));
@@ -177,12 +187,14 @@ async fn what_was_acknowledged_survives_power_loss() {
             }
             // Nothing is flushed on purpose: the power goes now, at the latest.
             random = run.random.clone();
-            content = disk.crash(&mut random);
+            power.cut();
+            contents = disks.map(|disk| disk.platter(&mut random));
             writer.shutdown();
             run.collect();
             drop((database, writer));
 
-            let (.., mut store) = open(&Disk::new(content.clone(), u64::MAX));
+            let power = Power::new(u64::MAX);
+            let (.., mut store) = open(contents.clone().map(|content| power.disk(content)));
             let found = Model::read(&mut store).await;
             let must = run.acknowledged - 1;
             let survived = run.history[must..].contains(&found);

@@ -2,5 +2,4 @@
 //! Whole replicas are tested from outside, in `tests/`.
 
 mod crash;
-mod disk;
 mod suite;
