@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) use node::{Node, Plan};
 pub(crate) use replica::{Ask, Replica};
-use triumvir_protocol::invariants::{self, Chronicle, Said, Told, View, Violation};
+use triumvir_protocol::invariants::{self, Chronicle, Said, Told, View, Violation, Word};
 use triumvir_protocol::{
     Answer, Caller, ConductorTimer, Digest, Epoch, Horizon, Inquiry, Mode, ParticipantId,
     ParticipantTimer, Record, ReplicaId, Reply, Request, Rules, Terms, TxnId, Work,
@@ -39,6 +39,26 @@ pub(crate) struct Envelope {
     pub(crate) digest: Digest,
     pub(crate) horizon: Horizon,
     pub(crate) body: Body,
+}
+
+impl Envelope {
+    /// What a message that is no answer says.
+    fn word(&self) -> Word<'_> {
+        let from = match self.from {
+            Party::Node(id) => Some(id),
+            Party::Replica(_) => None,
+        };
+        let request = match &self.body {
+            Body::Request(_, request) => Some(request),
+            Body::Answer(_) | Body::Inquiry(_) => None,
+        };
+        Word {
+            from,
+            txn: self.txn,
+            digest: self.digest,
+            request,
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -83,6 +103,8 @@ pub(crate) struct World {
     violation: Option<Violation>,
     /// Words and replies since the last step.
     said: Vec<(ParticipantId, TxnId, Digest, Answer)>,
+    /// Requests and inquiries since then.
+    words: Vec<Envelope>,
     told: Vec<(TxnId, Option<Digest>, Reply)>,
 }
 
@@ -107,6 +129,7 @@ impl World {
             peers_tell: true,
             violation: None,
             said: Vec::new(),
+            words: Vec::new(),
             told: Vec::new(),
         }
     }
@@ -142,6 +165,8 @@ impl World {
         if let (Party::Node(from), Body::Answer(answer)) = (envelope.from, &envelope.body) {
             let said = (from, envelope.txn, envelope.digest, answer.clone());
             self.said.push(said);
+        } else {
+            self.words.push(envelope.clone());
         }
         self.bag.push(envelope);
     }
@@ -179,6 +204,7 @@ impl World {
     fn observe(&mut self) {
         let told = std::mem::take(&mut self.told);
         let said = std::mem::take(&mut self.said);
+        let words = std::mem::take(&mut self.words);
         for content in &self.contents {
             for txn in self.callers.values().map(|asked| asked.txn) {
                 self.past.name(txn, &content.terms);
@@ -205,7 +231,9 @@ impl World {
                 })
                 .collect(),
         };
-        let verdict = invariants::check(&mut self.past, &view);
+        let words: Vec<_> = words.iter().map(Envelope::word).collect();
+        let verdict = invariants::check(&mut self.past, &view)
+            .and_then(|()| invariants::check_words(&self.past, &view, &words));
         self.violation = self.violation.take().or(verdict.err());
     }
 
