@@ -308,6 +308,14 @@ pub fn long() -> Vec<Named> {
             fences(3, 3, 1, 1),
         ),
         (
+            "three participants, two run fence rounds, a leader change",
+            fences(3, 2, 2, 1),
+        ),
+        (
+            "three participants, two run fence rounds, a crash each",
+            crash(fences(3, 2, 1, 1)),
+        ),
+        (
             "three participants, all run fence rounds, a crash each",
             crash(fences(3, 3, 1, 1)),
         ),
