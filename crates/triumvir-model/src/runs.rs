@@ -316,6 +316,14 @@ pub fn long() -> Vec<Named> {
             crash(fences(3, 2, 1, 1)),
         ),
         (
+            "three participants, two run fence rounds, a leader change, a crash each",
+            crash(fences(3, 2, 2, 1)),
+        ),
+        (
+            "three participants, two run fence rounds, two leader changes",
+            fences(3, 2, 3, 1),
+        ),
+        (
             "three participants, all run fence rounds, a crash each",
             crash(fences(3, 3, 1, 1)),
         ),
