@@ -6,7 +6,7 @@
 //! here hold bytes; what the bytes mean is known to the crates that put them in.
 //!
 //! Nothing here may know Raft's rules, decide anything about a transaction, read a clock (except to
-//! measure an fsync) or make a random number.
+//! measure an fsync) or make a random number (but the salt of a new log's checksums).
 
 mod batch;
 mod codec;
