@@ -2,8 +2,9 @@
 //! each of them force, replicate or send more than before fails here, and not in a benchmark later.
 
 use anyhow::{Context as _, ensure};
+use procfs::process::Process;
 use triumvir_client::put;
-use triumvir_testkit::Who;
+use triumvir_testkit::{Cluster, Seat, Who};
 use triumvir_tests::{PARTICIPANTS, System};
 
 /// One after another, so that no two share a batch.
@@ -87,6 +88,44 @@ async fn a_commit_forces_and_replicates_no_more_than_its_steps() -> anyhow::Resu
     ensure!(
         back > 0.0 && back <= 6.6,
         "{back} frames of participants for each commit"
+    );
+    Ok(())
+}
+
+/// Linux: the class of a thread that nobody has put into another one.
+const SCHED_NORMAL: u32 = 0;
+/// Linux: the class of a thread that does not interrupt whoever wakes it.
+const SCHED_BATCH: u32 = 3;
+
+/// Proves: in every process the threads that serve let whoever wakes them go on, so that they find
+/// batches when they look, and the one that forces the disk begins at once. A thread that is just
+/// starting is given the time for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn threads_that_serve_interrupt_nobody_and_the_one_that_forces_does() -> anyhow::Result<()> {
+    let mut system = System::start().await?;
+    buy(&system, 0).await?;
+    let probe = async |cluster: &mut Cluster| {
+        let mut seats = cluster.seats().iter();
+        seats.try_for_each(|seat| check_classes(seat).map_err(|error| error.to_string()))
+    };
+    Ok(system.cluster.wait_until("the classes", probe).await?)
+}
+
+fn check_classes(seat: &Seat) -> anyhow::Result<()> {
+    let (mut serving, mut forcing) = (Vec::new(), Vec::new());
+    for task in Process::new(seat.pid().context("it runs")?)?.tasks()? {
+        let stat = task?.stat()?;
+        match stat.comm.as_str() {
+            "tokio-rt-worker" => serving.push(stat.policy),
+            "triumvir-writer" => forcing.push(stat.policy),
+            _ => (),
+        }
+    }
+    let serve = !serving.is_empty() && serving.iter().all(|class| *class == Some(SCHED_BATCH));
+    ensure!(
+        serve && forcing == [Some(SCHED_NORMAL)],
+        "{}: those that serve are of the classes {serving:?}, that which forces of {forcing:?}",
+        seat.who()
     );
     Ok(())
 }

@@ -25,6 +25,7 @@ use clap::{CommandFactory as _, FromArgMatches as _};
 use crate::cli::{Cli, ClusterCommand, Command, ParticipantCommand};
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::process::Work;
 
 /// Many small values of many threads: a third of all time was the system's allocator.
 #[global_allocator]
@@ -44,7 +45,11 @@ fn main() -> ExitCode {
     // Failpoints are what the environment names now, until the process ends.
     #[cfg(feature = "failpoints")]
     let _failpoints = fail::FailScenario::setup();
-    let ran = process::runtime().map_err(anyhow::Error::from);
+    let work = match cli.command {
+        Command::Server(_) | Command::Participant(ParticipantCommand::Kv(_)) => Work::Batches,
+        _ => Work::Command,
+    };
+    let ran = process::runtime(work).map_err(anyhow::Error::from);
     let ended = ran.and_then(|runtime| runtime.block_on(run(cli, &output)));
     ended.unwrap_or_else(|error| {
         let failure = Failure::of(&error);
