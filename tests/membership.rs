@@ -1,6 +1,9 @@
 //! Members that are added, promoted, removed and replaced while the cluster is in use, by the command
 //! line.
 
+#[path = "membership/half_way.rs"]
+mod half_way;
+
 use anyhow::ensure;
 use triumvir_testkit::Who;
 use triumvir_tests::{Ending, Load, Setup, System};

@@ -5,6 +5,9 @@ use triumvir_testkit::{Cluster, Who};
 
 use crate::{Ran, System};
 
+/// How long a command may take, on a machine that has much else to do. It is told to the command.
+const TIME: [&str; 2] = ["--timeout", "60s"];
+
 impl System {
     /// Adds the replica `id` as a learner; its process is not started, and gets the command line that
     /// is printed.
@@ -12,13 +15,20 @@ impl System {
         let who = Who::Replica(id);
         let address = self.cluster.add_seat(who.clone())?.address();
         let newcomer = format!("{id}={address}");
-        let ran = self.changed(&["cluster", "add", &newcomer]).await?;
-        let printed: serde_json::Value = serde_json::from_str(&ran.stdout)?;
+        let ran = self
+            .changed(&[&["cluster", "add", &newcomer], &TIME[..]].concat())
+            .await?;
+        self.take_command(&who, &ran)?;
+        Ok(who)
+    }
+
+    /// Has the replica started by the command line that was printed when it was added.
+    pub fn take_command(&mut self, who: &Who, added: &Ran) -> anyhow::Result<()> {
+        let printed: serde_json::Value = serde_json::from_str(&added.stdout)?;
         let command = printed["command"].as_str().context("no command")?;
         let words: Vec<_> = command.split(' ').skip(1).collect();
         ensure!(words.contains(&"--join"), "{command}");
-        self.cluster.set_command(&who, words)?;
-        Ok(who)
+        Ok(self.cluster.set_command(who, words)?)
     }
 
     /// Adds the replica `id`, starts it, and makes it a voter when it has caught up.
@@ -34,7 +44,8 @@ impl System {
     pub async fn promote(&mut self, id: u64) -> anyhow::Result<()> {
         let id = id.to_string();
         loop {
-            let ran = self.run(&["cluster", "promote", &id]).await?;
+            let line = [&["cluster", "promote", &id], &TIME[..]].concat();
+            let ran = self.run(&line).await?;
             if ran.status == Some(0) {
                 return Ok(());
             }
@@ -47,7 +58,8 @@ impl System {
         let Who::Replica(id) = who else {
             anyhow::bail!("{who} is no replica");
         };
-        self.changed(&["cluster", "remove", &id.to_string()])
+        let id = id.to_string();
+        self.changed(&[&["cluster", "remove", &id], &TIME[..]].concat())
             .await?;
         Ok(())
     }
@@ -66,9 +78,16 @@ impl System {
 
     /// Waits until every replica that runs has exactly these voters, and no learner.
     pub async fn wait_voters(&mut self, voters: &[u64]) -> anyhow::Result<()> {
+        let replicas = self.cluster.replicas();
+        let running = replicas.filter(|seat| seat.is_started());
+        let running: Vec<_> = running.map(|seat| seat.who().clone()).collect();
+        self.wait_voters_at(&running, voters).await
+    }
+
+    /// Waits until these replicas have exactly these voters, and no learner.
+    pub async fn wait_voters_at(&mut self, some: &[Who], voters: &[u64]) -> anyhow::Result<()> {
         let probe = async |cluster: &mut Cluster| {
-            let running = cluster.replicas().filter(|seat| seat.is_started());
-            for who in running.map(|seat| seat.who()) {
+            for who in some {
                 let status = cluster.status(who).await;
                 let members = status.map_err(|error| error.to_string())?.members;
                 let mut found: Vec<_> = members.iter().map(|member| member.replica).collect();
@@ -82,7 +101,26 @@ impl System {
         Ok(self.cluster.wait_until("the voters", probe).await?)
     }
 
-    async fn changed(&self, line: &[&str]) -> anyhow::Result<Ran> {
+    /// Waits until a learner lacks nothing, by what its leader knows.
+    pub async fn wait_caught_up(&mut self, id: u64) -> anyhow::Result<()> {
+        let leader = Who::Replica(self.cluster.wait_leader().await?);
+        let probe = async |cluster: &mut Cluster| {
+            let status = cluster.status(&leader).await;
+            let members = status.map_err(|error| error.to_string())?.members;
+            let member = members.iter().find(|member| member.replica == id);
+            match member.and_then(|member| member.lag) {
+                Some(0) => Ok(()),
+                lag => Err(format!("replica {id} lacks {lag:?} entries")),
+            }
+        };
+        Ok(self
+            .cluster
+            .wait_until("a learner to catch up", probe)
+            .await?)
+    }
+
+    /// Runs a command that is to succeed.
+    pub async fn changed(&self, line: &[&str]) -> anyhow::Result<Ran> {
         let ran = self.run(line).await?;
         ensure!(ran.status == Some(0), "{line:?}: {ran:?}");
         Ok(ran)

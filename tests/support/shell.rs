@@ -6,7 +6,9 @@ use std::process::Stdio;
 
 use anyhow::{Context as _, ensure};
 use tokio::process::Command;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use triumvir_testkit::Who;
 
 use crate::{DEADLINE, System};
 
@@ -76,6 +78,24 @@ impl System {
         let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
         let coordinators = addresses.join(",");
         run(&[line, &["--coordinators", &coordinators]].concat()).await
+    }
+
+    /// The same as a client of one replica alone.
+    pub async fn run_at(&self, replica: &Who, line: &[&str]) -> anyhow::Result<Ran> {
+        let address = self.cluster.seat(replica)?.address().to_string();
+        run(&[line, &["--coordinators", &address]].concat()).await
+    }
+
+    /// Runs a command as a client of all replicas beside the test.
+    pub fn begin_run(&self, line: &[&str]) -> JoinHandle<anyhow::Result<Ran>> {
+        let addresses = self.cluster.coordinators();
+        let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+        let mut line: Vec<String> = line.iter().map(ToString::to_string).collect();
+        line.extend(["--coordinators".to_owned(), addresses.join(",")]);
+        tokio::spawn(async move {
+            let line: Vec<_> = line.iter().map(String::as_str).collect();
+            run(&line).await
+        })
     }
 
     /// Commits what is written in a document, with more arguments.

@@ -11,6 +11,8 @@ mod append_stream;
 mod codec;
 mod config;
 mod error;
+#[cfg(feature = "failpoints")]
+mod failpoint;
 mod log_store;
 mod machine;
 mod membership;

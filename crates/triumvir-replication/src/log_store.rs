@@ -188,6 +188,8 @@ impl RaftLogStorage<TypeConfig> for LogStore {
             added.push(entry.clone());
             log.entries.push_back(entry);
         }
+        #[cfg(feature = "failpoints")]
+        let joint = crate::failpoint::has_joint(&added);
         // Submitted under the lock, so that the order on disk is the order in memory.
         self.writer.submit(
             size_bytes,
@@ -200,6 +202,10 @@ impl RaftLogStorage<TypeConfig> for LogStore {
             },
             move |result| callback.io_completed(result.map_err(write_failed)),
         );
+        #[cfg(feature = "failpoints")]
+        if joint {
+            crate::failpoint::joint_appended();
+        }
         Ok(())
     }
 

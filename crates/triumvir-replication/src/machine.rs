@@ -104,6 +104,8 @@ impl MachineProxy {
             applied.await.map_err(|_| owner_gone())?;
         }
         self.applied = last.or(self.applied);
+        #[cfg(feature = "failpoints")]
+        crate::failpoint::applying(&memberships);
         for membership in memberships {
             self.roll.enter(&membership);
             self.membership = membership;

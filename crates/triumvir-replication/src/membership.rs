@@ -46,7 +46,7 @@ impl Replica {
             });
         }
         let change = ChangeMembers::AddNodes(BTreeMap::from([(node, member)]));
-        self.change(turn, change, true).await
+        self.change(turn, change, true).await.map(drop)
     }
 
     /// Takes `disk` for the data folder of the member `node`, if none is known for it.
@@ -64,7 +64,7 @@ impl Replica {
                 let address = member.address.clone();
                 let member = Member { address, disk };
                 let change = ChangeMembers::SetNodes(BTreeMap::from([(node, member)]));
-                self.change(turn, change, true).await
+                self.change(turn, change, true).await.map(drop)
             }
             known => Err(MembershipError::OtherDisk { node, known }),
         }
@@ -85,7 +85,7 @@ impl Replica {
         }
         self.patiently(|| self.check_lag(node)).await?;
         let change = ChangeMembers::AddVoterIds(BTreeSet::from([node]));
-        self.change(turn, change, true).await
+        self.change(turn, change, true).await.map(drop)
     }
 
     /// Makes exactly `voters` the voters; all of them must be members. Voters that are left out
@@ -100,8 +100,8 @@ impl Replica {
         keep: bool,
     ) -> Result<(), MembershipError> {
         let (turn, _) = self.turn().await?;
-        self.change(turn, ChangeMembers::ReplaceAllVoters(voters), keep)
-            .await
+        let change = ChangeMembers::ReplaceAllVoters(voters);
+        self.change(turn, change, keep).await.map(drop)
     }
 
     /// Removes `node`, voter or learner, for good: its id can not be used again. Removing it again
@@ -119,9 +119,8 @@ impl Replica {
         };
         let nodes = BTreeSet::from([node]);
         if !members.voters.contains_key(&node) {
-            return self
-                .change(turn, ChangeMembers::RemoveNodes(nodes), false)
-                .await;
+            let change = ChangeMembers::RemoveNodes(nodes);
+            return self.change(turn, change, false).await.map(drop);
         }
         let remaining = members.voters.keys().filter(|voter| **voter != node);
         let voters = remaining.clone().count();
@@ -150,8 +149,8 @@ impl Replica {
         if node == self.config.node {
             return Err(MembershipError::Leads { node });
         }
-        self.change(turn, ChangeMembers::RemoveVoters(nodes), false)
-            .await
+        let change = ChangeMembers::RemoveVoters(nodes);
+        self.change(turn, change, false).await.map(drop)
     }
 
     /// Replaces the address of the member `node`, which keeps its disk.
@@ -164,7 +163,7 @@ impl Replica {
         let disk = self.known(&members, node)?.disk;
         let member = Member { address, disk };
         let change = ChangeMembers::SetNodes(BTreeMap::from([(node, member)]));
-        self.change(turn, change, true).await
+        self.change(turn, change, true).await.map(drop)
     }
 
     /// Finishes a change of voters that stands half-way, because its leader was lost. To be called
@@ -177,17 +176,12 @@ impl Replica {
         if !self.members().changing || !self.status().leadership.me_leader {
             return Ok(());
         }
-        let (turn, members) = self.turn().await?;
-        match members.changing {
-            true => {
-                let change = ChangeMembers::AddVoterIds(BTreeSet::new());
-                self.change(turn, change, false).await
-            }
-            false => Ok(()),
-        }
+        self.turn().await.map(drop)
     }
 
-    /// The turn to change the members, and the members as of all that was changed before.
+    /// The turn to change the members, and the members as of all that was changed before. A change
+    /// that stands half-way is finished first: another one on top of it would end it otherwise than
+    /// it was asked for, and keep as a learner who was to be removed.
     async fn turn(&self) -> Result<(Turn, Members), MembershipError> {
         let turn = self.change.clone().try_lock_owned();
         let turn = turn.map_err(|_| MembershipError::Changing)?;
@@ -196,7 +190,20 @@ impl Replica {
             ReadError::NoQuorum => MembershipError::NoQuorum,
             ReadError::Stopped { reason } => MembershipError::Stopped { reason },
         })?;
-        Ok((turn, self.roll.members()))
+        let turn = match self.roll.members().changing {
+            true => {
+                let finish = ChangeMembers::AddVoterIds(BTreeSet::new());
+                self.change(turn, finish, false).await?
+            }
+            false => turn,
+        };
+        let members = self.roll.members();
+        // A leader that has finished its own removal leads on for a moment; Raft takes no change of the
+        // members from it any more.
+        match members.voters.contains_key(&self.config.node) {
+            true => Ok((turn, members)),
+            false => Err(MembershipError::NotLeader { leader: None }),
+        }
     }
 
     fn known<'a>(&self, members: &'a Members, node: u64) -> Result<&'a Member, MembershipError> {
@@ -246,22 +253,22 @@ impl Replica {
             .is_some_and(|age| Duration::from_millis(age) <= most)
     }
 
-    /// Makes a change to its end, also when the caller waits for it no longer.
+    /// Makes a change to its end, also when the caller waits for it no longer. Gives the turn back.
     async fn change(
         &self,
         turn: Turn,
         change: ChangeMembers<u64, Member>,
         keep: bool,
-    ) -> Result<(), MembershipError> {
+    ) -> Result<Turn, MembershipError> {
         let raft = self.raft.clone();
+        let before = self.roll.index();
         let changed = tokio::spawn(async move {
             let changed = raft.change_membership(change, keep).await;
-            drop(turn);
-            changed
+            (turn, changed)
         });
         match changed.await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(membership_error(error)),
+            Ok((turn, Ok(_))) => Ok(turn),
+            Ok((_, Err(error))) => Err(membership_error(error, self.roll.index() != before)),
             Err(error) => Err(MembershipError::Stopped {
                 reason: error.to_string(),
             }),
@@ -269,8 +276,16 @@ impl Replica {
     }
 }
 
-fn membership_error(error: RaftError<TypeConfig, ClientWriteError<TypeConfig>>) -> MembershipError {
+/// `begun`: the first of a change's two steps is in force, whatever became of the second.
+fn membership_error(
+    error: RaftError<TypeConfig, ClientWriteError<TypeConfig>>,
+    begun: bool,
+) -> MembershipError {
     match error {
+        RaftError::Fatal(fatal) => MembershipError::Stopped {
+            reason: fatal.to_string(),
+        },
+        RaftError::APIError(_) if begun => MembershipError::Unknown,
         RaftError::APIError(ClientWriteError::ForwardToLeader(to)) => MembershipError::NotLeader {
             leader: to.leader_id,
         },
@@ -281,8 +296,20 @@ fn membership_error(error: RaftError<TypeConfig, ClientWriteError<TypeConfig>>) 
         RaftError::APIError(refused) => MembershipError::Refused {
             reason: refused.to_string(),
         },
-        RaftError::Fatal(fatal) => MembershipError::Stopped {
-            reason: fatal.to_string(),
-        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use openraft::errors::ForwardToLeader;
+
+    use super::*;
+
+    #[test]
+    fn a_change_that_has_begun_is_never_said_to_be_none() {
+        let lost = || ClientWriteError::ForwardToLeader(ForwardToLeader::empty());
+        let said = |begun| membership_error(RaftError::APIError(lost()), begun);
+        assert!(matches!(said(false), MembershipError::NotLeader { .. }));
+        assert!(matches!(said(true), MembershipError::Unknown));
     }
 }

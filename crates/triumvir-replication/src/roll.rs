@@ -50,6 +50,11 @@ impl Roll {
             .then(|| (entries.index, entries.members.clone()))
     }
 
+    /// The log index at which the members became so.
+    pub(crate) fn index(&self) -> u64 {
+        self.lock().index
+    }
+
     /// The members.
     pub(crate) fn members(&self) -> Members {
         self.lock().members.clone()

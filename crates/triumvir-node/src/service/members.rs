@@ -5,6 +5,8 @@ use triumvir_protocol::DiskId;
 use triumvir_replication::{Member, Members, MembershipError, Replica, TransferError};
 use triumvir_wire::{Applied, Code, Failure, ids, v1};
 
+#[cfg(feature = "failpoints")]
+use crate::failpoint;
 use crate::shared::Shared;
 
 /// One change, as it was asked for and checked.
@@ -36,6 +38,8 @@ impl Change {
         match made {
             Ok(()) => {
                 tracing::info!(change = ?self, "the members were changed");
+                #[cfg(feature = "failpoints")]
+                self.reach();
                 Ok(v1::MembersResponse {
                     cluster: shared.config.cluster.clone(),
                     members: list(&replica.members(), &replica.status()),
@@ -43,6 +47,19 @@ impl Change {
             }
             Err(MembershipError::Leads { .. }) => Err(hand_on(replica).await),
             Err(error) => Err(failure(&error)),
+        }
+    }
+}
+
+#[cfg(feature = "failpoints")]
+impl Change {
+    /// The change is made, and nobody is told.
+    fn reach(&self) {
+        match self {
+            Self::Add { .. } => failpoint::reach("leader::after-member-added"),
+            Self::Promote { .. } => failpoint::reach("leader::after-member-promoted"),
+            Self::Remove { .. } => failpoint::reach("leader::after-member-removed"),
+            Self::Join { .. } => {}
         }
     }
 }
