@@ -14,10 +14,12 @@ use tonic::transport::Endpoint;
 use tonic::{Request, Status};
 use triumvir_client::put;
 use triumvir_testkit::{Cluster, Limits, Seat, get};
-use triumvir_tests::{FIRST, Setup, System, orders};
+use triumvir_tests::{FIRST, Load, Setup, System, orders};
 
 /// Ends a broken run.
 const DEADLINE: Duration = Duration::from_secs(60);
+/// The same, where nobody has to hurry: several times what silence is put up with.
+const SILENT: Duration = Duration::from_secs(180);
 /// How every HTTP/2 connection begins.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Connections that are left open at one port.
@@ -156,6 +158,45 @@ async fn half_open_connections_keep_nobody_out() -> anyhow::Result<()> {
             stream.set_zero_linger()?;
         }
     }
+    all_serve(&system).await?;
+    system.commits().await
+}
+
+/// Proves: a connection on which nothing is said, or that stops in the middle of a word, is closed by the
+/// other side, at every port; so is one that has begun well and does not go on. Those who have something
+/// to say meanwhile are served.
+#[tokio::test(flavor = "multi_thread")]
+async fn silent_connections_are_closed() -> anyhow::Result<()> {
+    let mut system = System::start().await?;
+    let beginnings: [&[u8]; 7] = [
+        b"",
+        b"P",
+        &PREFACE[..PREFACE.len() - 1],
+        PREFACE,
+        b"GET /livez HTT",
+        b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"POST /metrics HTTP/1.1\r\ncontent-length: 9\r\n\r\nfour",
+    ];
+    let load = Load::start(&system.client);
+    let mut open = Vec::new();
+    for port in ports(&system) {
+        for beginning in beginnings {
+            let mut stream = TcpStream::connect(port).await?;
+            stream.write_all(beginning).await?;
+            open.push(async move {
+                let said = String::from_utf8_lossy(beginning);
+                let mut answer = Vec::new();
+                let closed = timeout(SILENT, stream.read_to_end(&mut answer)).await;
+                // A reset is an end too.
+                closed
+                    .map(drop)
+                    .with_context(|| format!("{port} keeps {said:?}"))
+            });
+        }
+    }
+    futures::future::try_join_all(open).await?;
+    load.wait_progress(&mut system).await?;
+    load.end(&system).await?;
     all_serve(&system).await?;
     system.commits().await
 }

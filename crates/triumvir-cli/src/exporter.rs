@@ -1,6 +1,7 @@
 //! The HTTP port of a participant's process: its metrics, and whether it lives. A replica has its own
 //! (`triumvir-node`); a service that links the runtime brings its own exporter.
 
+use std::future::pending;
 use std::net::SocketAddr;
 
 use axum::Router;
@@ -36,7 +37,7 @@ pub(crate) async fn serve(address: SocketAddr) -> Result<(), Failure> {
         .route("/metrics", get(metrics))
         .route("/livez", get(async || "alive\n"));
     tokio::spawn(async move {
-        if let Err(error) = axum::serve(listener, routes).await {
+        if let Err(error) = triumvir_node::serve_http(listener, routes, pending()).await {
             tracing::error!(%error, "the HTTP port has closed");
         }
     });

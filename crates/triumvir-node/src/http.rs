@@ -1,5 +1,7 @@
 //! The HTTP port: metrics, and the two questions of an orchestrator.
 
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -7,7 +9,10 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::serve::Listener;
 use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::{TcpListener, TcpStream};
+use triumvir_wire::Connection;
 
 use crate::shared::Shared;
 
@@ -18,6 +23,38 @@ const LAG_READY_MAX: u64 = 1000;
 struct Http {
     shared: Arc<Shared>,
     metrics: Option<PrometheusHandle>,
+}
+
+/// Takes connections, and keeps none that is silent.
+struct Attended(TcpListener);
+
+impl Listener for Attended {
+    type Io = Connection<TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        let (stream, address) = Listener::accept(&mut self.0).await;
+        (Connection::http1(stream), address)
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+}
+
+/// Serves `routes` until `end`, and ends every connection that has been silent for thirty seconds.
+///
+/// # Errors
+///
+/// The listener is of no use any more.
+pub async fn serve(
+    listener: TcpListener,
+    routes: Router,
+    end: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    axum::serve(Attended(listener), routes)
+        .with_graceful_shutdown(end)
+        .await
 }
 
 /// The routes of one replica.

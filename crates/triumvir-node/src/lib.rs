@@ -30,6 +30,7 @@ mod view;
 pub use address::Listeners;
 pub use config::{Config, RaftSettings};
 pub use error::NodeError;
+pub use http::serve as serve_http;
 pub use initial::{InitialCluster, InitialClusterError};
 pub use run::{run, run_on};
 pub use shutdown::Shutdown;

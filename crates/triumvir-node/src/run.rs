@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use futures::TryStreamExt as _;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
@@ -19,7 +20,7 @@ use triumvir_wire::v1::cluster_server::ClusterServer;
 use triumvir_wire::v1::participants_server::ParticipantsServer;
 use triumvir_wire::v1::replication_server::ReplicationServer;
 use triumvir_wire::v1::transactions_server::TransactionsServer;
-use triumvir_wire::{DESCRIPTORS, limits};
+use triumvir_wire::{Connection, DESCRIPTORS, limits};
 
 use crate::bootstrap::Admission;
 use crate::channels::Channels;
@@ -182,8 +183,8 @@ impl Node {
         let routes = http::routes(self.shared.clone(), metrics);
         let ending = self.ending.clone();
         self.servers.spawn(async move {
-            axum::serve(listeners.http, routes)
-                .with_graceful_shutdown(async move { ending.cancelled().await })
+            let end = async move { ending.cancelled().await };
+            http::serve(listeners.http, routes, end)
                 .await
                 .map_err(|error| NodeError::Server {
                     name: "HTTP",
@@ -335,6 +336,7 @@ fn grpc(
         .max_decoding_message_size(limits::FRAME_BYTES_MAX)
         .max_encoding_message_size(limits::FRAME_BYTES_MAX);
     let cluster = ClusterServer::new(ClusterService::new(shared.clone()));
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     let ending = ending.clone();
     Box::pin(async move {
         let reflection = reflection.map_err(|error| broken(error.into()))?;
@@ -352,10 +354,9 @@ fn grpc(
             .add_service(participants)
             .add_service(cluster)
             .add_service(replication)
-            .serve_with_incoming_shutdown(
-                TcpIncoming::from(listener).with_nodelay(Some(true)),
-                async move { ending.cancelled().await },
-            )
+            .serve_with_incoming_shutdown(incoming.map_ok(Connection::http2), async move {
+                ending.cancelled().await
+            })
             .await
             .map_err(|error| broken(error.into()))
     })

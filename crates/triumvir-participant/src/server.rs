@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::TryStreamExt as _;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::server::NamedService;
@@ -10,6 +11,7 @@ use tonic::transport::Server;
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
+use triumvir_wire::Connection;
 use triumvir_wire::v1::peers_server::PeersServer;
 
 use crate::error::{RunError, StartError};
@@ -88,7 +90,7 @@ pub(crate) async fn serve(
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE))
         .add_routes(routes.routes())
-        .serve_with_incoming_shutdown(incoming, stop.cancelled());
+        .serve_with_incoming_shutdown(incoming.map_ok(Connection::http2), stop.cancelled());
     let closed = async {
         stop.cancelled().await;
         tokio::time::sleep(close_max).await;
