@@ -8,7 +8,10 @@ use tonic::Request;
 use tonic::transport::{Channel, Endpoint};
 use triumvir_client::{CommitError, Part, TxnId, add, draw_txn, payload, put};
 use triumvir_testkit::Who;
-use triumvir_tests::{PARTICIPANTS, System, refused, replicas};
+use triumvir_tests::{PARTICIPANTS, System, orders, refused, replicas};
+use triumvir_wire::v1::cluster_client::ClusterClient;
+use triumvir_wire::v1::key_value_client::KeyValueClient;
+use triumvir_wire::v1::participants_client::ParticipantsClient;
 use triumvir_wire::v1::transactions_client::TransactionsClient;
 use triumvir_wire::{Applied, Code, ids, limits, v1};
 
@@ -118,19 +121,35 @@ async fn every_replica_refuses_a_bad_request_alike() -> anyhow::Result<()> {
     system.commits().await
 }
 
-/// Proves: what is larger than any request may be is not taken in; nothing is applied, and the
-/// replica lives.
+/// Proves: what is larger than any request may be is not taken in, by nobody, and is refused with a code;
+/// nothing is applied, and who was asked lives.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_beyond_all_bounds_is_not_read() -> anyhow::Result<()> {
     let system = System::start().await?;
+    let (code, none) = (Code::RequestTooLarge, Applied::NotApplied);
     for who in replicas() {
         let mut client = TransactionsClient::new(channel(&system, &who)?);
         let request = commit(draw_txn(), vec![part("orders", 40 << 20)]);
-        // gRPC's own answer, which comes before there is anything of ours.
-        let status = client.commit(timed(request)).await.err();
-        let code = status.as_ref().map(tonic::Status::code);
-        ensure!(code == Some(tonic::Code::OutOfRange), "{who}: {status:?}");
+        refused(client.commit(timed(request)).await, code, none)?;
+        let name = "x".repeat(40 << 20);
+        let register = v1::RegisterRequest {
+            name: name.clone(),
+            ..v1::RegisterRequest::default()
+        };
+        let mut client = ParticipantsClient::new(channel(&system, &who)?);
+        refused(client.register(timed(register)).await, code, none)?;
+        let join = v1::JoinRequest {
+            cluster: name,
+            ..v1::JoinRequest::default()
+        };
+        let mut client = ClusterClient::new(channel(&system, &who)?);
+        refused(client.join(timed(join)).await, code, none)?;
     }
+    let mut client = KeyValueClient::new(channel(&system, &orders())?);
+    let get = v1::GetRequest {
+        keys: vec![Bytes::from(vec![0; 40 << 20])],
+    };
+    refused(client.get(timed(get)).await, code, none)?;
     system.commits().await
 }
 

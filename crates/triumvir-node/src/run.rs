@@ -14,8 +14,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
+use tower::util::MapResponseLayer;
 use triumvir_replication::{MachineEvent, Replica, ReplicationService, is_pristine};
 use triumvir_storage::{Database, Limits, Options, WriteError, Writer};
+use triumvir_wire::status::name_oversize;
 use triumvir_wire::v1::cluster_server::ClusterServer;
 use triumvir_wire::v1::participants_server::ParticipantsServer;
 use triumvir_wire::v1::replication_server::ReplicationServer;
@@ -348,6 +350,7 @@ fn grpc(
             .http2_keepalive_timeout(Some(Duration::from_secs(5)))
             .initial_stream_window_size(4 << 20)
             .initial_connection_window_size(16 << 20)
+            .layer(MapResponseLayer::new(name_oversize))
             .add_service(health_service)
             .add_service(reflection)
             .add_service(transactions)

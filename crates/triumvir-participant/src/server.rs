@@ -11,7 +11,9 @@ use tonic::transport::Server;
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
+use tower::util::MapResponseLayer;
 use triumvir_wire::Connection;
+use triumvir_wire::status::name_oversize;
 use triumvir_wire::v1::peers_server::PeersServer;
 
 use crate::error::{RunError, StartError};
@@ -89,6 +91,7 @@ pub(crate) async fn serve(
         .tcp_nodelay(true)
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE))
+        .layer(MapResponseLayer::new(name_oversize))
         .add_routes(routes.routes())
         .serve_with_incoming_shutdown(incoming.map_ok(Connection::http2), stop.cancelled());
     let closed = async {

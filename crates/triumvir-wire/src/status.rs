@@ -5,9 +5,11 @@
 
 mod code;
 mod failure;
+mod oversize;
 
 pub use code::{Applied, Code};
 pub use failure::Failure;
+pub use oversize::name_oversize;
 
 /// The metadata key that carries a [`Code`].
 pub const CODE_METADATA: &str = "triumvir-code";
