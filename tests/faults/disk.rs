@@ -64,8 +64,8 @@ const SMALL_BYTES: u64 = 40 << 20;
 /// What one transaction stores.
 const VALUE_BYTES: usize = 500_000;
 
-/// Proves: the same with a file that the system really lets grow no more. The transaction that did
-/// not fit is committed on a larger disk, and all before it are there.
+/// Proves: the same with a file that the system really lets grow no more, which is the database's: its
+/// checkpoint fails, while the write-ahead log has its whole place already. The transaction that did not fit is committed on a larger disk, and all before it are there.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_can_grow_no_more_ends_the_process() -> anyhow::Result<()> {
     let limits = Limits {
@@ -88,11 +88,41 @@ async fn a_file_that_can_grow_no_more_ends_the_process() -> anyhow::Result<()> {
         anyhow::Ok(())
     });
     ended(&mut system, &stock(), "TV0035", "File too large").await?;
+    checkpoint_failed(&system, &stock())?;
     system.restart_missing().await?;
     filled.await??;
     for n in 0..count {
         let found = system.value("stock", &n.to_string()).await?;
         ensure!(found == Some(value(n).into()), "value {n} is another");
     }
+    system.commits().await
+}
+
+/// Checks that what failed was to write the database's file.
+fn checkpoint_failed(system: &System, who: &Who) -> anyhow::Result<()> {
+    let log = std::fs::read_to_string(system.cluster.seat(who)?.log())?;
+    let words = "the database's file cannot be written";
+    ensure!(log.contains(words), "{who} failed otherwise:\n{log}");
+    Ok(())
+}
+
+/// Proves: a checkpoint that fails at an orderly end, a replica's and a participant's, is said and loses
+/// nothing: the write-ahead log has all, and the next start goes on with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_that_fails_at_the_end_loses_nothing() -> anyhow::Result<()> {
+    let points = "storage::before-checkpoint=return(28)";
+    let third = Who::Replica(3);
+    let setup = Setup::patient().failpoints(third.clone(), points);
+    let mut system = System::start_with(setup.failpoints(stock(), points)).await?;
+    let load = Load::start(&system.client);
+    load.wait_progress(&mut system).await?;
+    for who in [third, stock()] {
+        system.cluster.terminate(&who)?;
+        system.cluster.wait_exit(&who).await?;
+        checkpoint_failed(&system, &who)?;
+        system.restart_missing().await?;
+        load.wait_progress(&mut system).await?;
+    }
+    load.end(&system).await?;
     system.commits().await
 }

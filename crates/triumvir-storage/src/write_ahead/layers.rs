@@ -92,6 +92,8 @@ impl<B: StorageBackend> Layers<B> {
     pub(super) fn arrive(&self) -> io::Result<()> {
         let leaving = self.reading().leaving.clone();
         if let Some(leaving) = leaving {
+            #[cfg(feature = "failpoints")]
+            crate::failpoint::reach_below("storage::before-checkpoint")?;
             leaving.write_to(&self.file)?;
             self.file.sync_data()?;
             self.changing().leaving = None;
