@@ -10,6 +10,8 @@ mod damage;
 mod disk;
 #[path = "faults/majority.rs"]
 mod majority;
+#[path = "faults/start.rs"]
+mod start;
 
 use anyhow::ensure;
 use triumvir_testkit::Who;

@@ -74,7 +74,7 @@ pub async fn run_on(
     let handle = telemetry::install();
     let (database, disk, had_state) = open(&config).await?;
     let writer = Writer::start(&database, Limits::default());
-    let (failed, write_failed) = oneshot::channel();
+    let (failed, mut write_failed) = oneshot::channel();
     writer.on_failure(move |error| drop(failed.send(error)));
     let (mut node, machine) = Node::new(config, disk, had_state, shutdown.clone());
     let replication = node.serve(listeners, handle);
@@ -82,6 +82,9 @@ pub async fn run_on(
     // Until Raft runs there is nothing to drain.
     let start = start(shared, &replication, machine, &database, &writer);
     let started = tokio::select! {
+        // It is told first, and replication then ends for it: the reason is the disk.
+        biased;
+        Ok(error) = &mut write_failed => Err(error.into()),
         started = start => started.map(|()| true),
         ended = ended(&mut node.servers) => ended.map(|()| true),
         () = shutdown.draining() => Ok(false),

@@ -88,7 +88,7 @@ impl Database {
         // The files' names must be durable before anything in them is promised to anyone.
         File::open(folder)
             .and_then(|folder| folder.sync_all())
-            .map_err(|source| folder_error(folder, source))?;
+            .map_err(|error| io_error(folder, error))?;
         let logs = [backend(&log, first)?, backend(&other, second)?];
         let salt = RandomState::new().hash_one(path.as_os_str());
         let ahead = WriteAhead::open(main, logs, options.log_bytes, salt, Forcing::Beside)
@@ -171,6 +171,8 @@ impl Database {
         }
         let txn = self.begin_write()?;
         txn.open_table(FORMAT)?.insert(FORMAT_KEY, FORMAT_VERSION)?;
+        #[cfg(feature = "failpoints")]
+        crate::failpoint::reach("storage::before-format")?;
         txn.commit()?;
         Ok(FORMAT_VERSION)
     }
@@ -231,6 +233,7 @@ fn folder_error(path: &Path, source: io::Error) -> OpenError {
     let path = path.to_owned();
     match source.kind() {
         io::ErrorKind::PermissionDenied => OpenError::Permission { path, source },
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => OpenError::Io { path, source },
         _ => OpenError::Folder { path, source },
     }
 }
@@ -279,6 +282,17 @@ mod tests {
         drop(database);
         assert!(matches!(weak.upgrade(), Err(StorageError::Closed)));
         Database::open(&path, &Options::default()).unwrap();
+    }
+
+    #[test]
+    fn a_folder_that_a_full_disk_has_no_place_for_is_a_fault_of_the_disk() {
+        let error = |number| folder_error(Path::new("data"), io::Error::from_raw_os_error(number));
+        let [full, no_folder] = [28, 20].map(error);
+        assert!(matches!(full, OpenError::Io { .. }), "{full:?}");
+        assert!(
+            matches!(no_folder, OpenError::Folder { .. }),
+            "{no_folder:?}"
+        );
     }
 
     #[test]

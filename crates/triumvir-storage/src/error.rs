@@ -51,7 +51,7 @@ from_redb!(
 /// A data folder could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The folder could not be created, or the new file in it not made durable.
+    /// The folder could not be created, though the disk has room for it.
     #[error("cannot create the data folder {path}")]
     Folder {
         /// The data folder.
@@ -93,10 +93,10 @@ pub enum OpenError {
         /// The version this program writes.
         known: u32,
     },
-    /// Reading or writing the file failed.
+    /// Reading or writing a file or the folder failed.
     #[error("cannot open {path}")]
     Io {
-        /// The database file.
+        /// The file or the folder.
         path: PathBuf,
         /// What the operating system said.
         #[source]

@@ -189,6 +189,8 @@ impl Identity {
                 }
             }
         }
+        #[cfg(feature = "failpoints")]
+        crate::failpoint::reach("storage::before-claim")?;
         txn.commit()?;
         Ok(())
     }

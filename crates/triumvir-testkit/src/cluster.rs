@@ -13,7 +13,7 @@ use crate::error::ClusterError;
 use crate::gate::Gate;
 use crate::leash::Leash;
 use crate::links::Links;
-use crate::{ClusterConfig, Seat, Usage, Who};
+use crate::{ClusterConfig, Hindrance, Seat, Usage, Who};
 
 /// How often a start is tried anew with other ports when another process took one of them.
 const STARTS_MAX: u32 = 5;
@@ -272,6 +272,18 @@ impl Cluster {
         let at = self.position(who)?;
         let command = command.into_iter().map(Into::into).collect();
         self.seats[at].set_command(command);
+        Ok(())
+    }
+
+    /// Has the next process of a place, and only that, hindered by this, in the place of what the
+    /// configuration says of the first one.
+    ///
+    /// # Errors
+    ///
+    /// There is no such place.
+    pub fn hinder(&mut self, who: &Who, hindrance: Hindrance) -> Result<(), ClusterError> {
+        let at = self.position(who)?;
+        self.seats[at].hinder(hindrance);
         Ok(())
     }
 

@@ -34,6 +34,6 @@ pub use histogram::Histogram;
 pub use http::{HttpError, Response, get};
 pub use limits::Limits;
 pub use metrics::Metrics;
-pub use seat::Seat;
+pub use seat::{Hindrance, Seat};
 pub use usage::Usage;
 pub use who::Who;

@@ -12,7 +12,7 @@ use crate::error::ClusterError;
 use crate::leash::Leash;
 use crate::ports::PortLease;
 use crate::process::Process;
-use crate::{Usage, Who, log};
+use crate::{Limits, Usage, Who, log};
 
 /// Variables that would configure a process of ours.
 const VARIABLE_PREFIX: &str = "TRIUMVIR_";
@@ -20,6 +20,24 @@ const VARIABLE_PREFIX: &str = "TRIUMVIR_";
 const FAILPOINTS: &str = "FAILPOINTS";
 /// What the system says when a port is taken.
 const PORT_TAKEN: &str = "Address already in use";
+
+/// What one process is hindered by.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Hindrance {
+    /// What the system refuses it.
+    pub limits: Limits,
+    /// Failpoints, in fail-rs's syntax; empty: none.
+    pub failpoints: String,
+}
+
+impl Hindrance {
+    fn of(config: &ClusterConfig, who: &Who) -> Self {
+        Self {
+            limits: config.limits.get(who).copied().unwrap_or_default(),
+            failpoints: config.failpoints.get(who).cloned().unwrap_or_default(),
+        }
+    }
+}
 
 /// One place of a [`Cluster`](crate::Cluster).
 #[derive(Debug)]
@@ -34,6 +52,8 @@ pub struct Seat {
     /// How its processes are started in the place of the cluster's usual line: all but sockets and
     /// folder.
     command: Option<Vec<OsString>>,
+    /// What the next process is hindered by, in the place of what the configuration says.
+    hindrance: Option<Hindrance>,
     /// The log's length when the process was started.
     log_from: u64,
     exit: Option<ExitStatus>,
@@ -51,6 +71,7 @@ impl Seat {
             who,
             process: None,
             command: None,
+            hindrance: None,
             log_from: 0,
             exit: None,
             spent: Usage::default(),
@@ -69,6 +90,11 @@ impl Seat {
 
     pub(crate) fn set_command(&mut self, command: Vec<OsString>) {
         self.command = Some(command);
+    }
+
+    /// Has the next process, and only that, hindered by this.
+    pub(crate) fn hinder(&mut self, hindrance: Hindrance) {
+        self.hindrance = Some(hindrance);
     }
 
     /// The data folder.
@@ -138,8 +164,11 @@ impl Seat {
         }
         let is_first = !self.log.exists();
         self.log_from = std::fs::metadata(&self.log).map_or(0, |metadata| metadata.len());
-        let limits = config.limits.get(&self.who).filter(|_| is_first);
-        let limits = limits.copied().unwrap_or_default();
+        let Hindrance { limits, failpoints } = match self.hindrance.take() {
+            Some(hindrance) => hindrance,
+            None if is_first => Hindrance::of(config, &self.who),
+            None => Hindrance::default(),
+        };
         let mut command = limits.command(&config.binary);
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with(VARIABLE_PREFIX) {
@@ -147,8 +176,8 @@ impl Seat {
             }
         }
         command.env_remove(FAILPOINTS);
-        if let Some(points) = config.failpoints.get(&self.who).filter(|_| is_first) {
-            command.env(FAILPOINTS, points);
+        if !failpoints.is_empty() {
+            command.env(FAILPOINTS, failpoints);
         }
         command.args(args).envs(config.environment.iter().cloned());
         let process = Process::spawn(&mut command, leash, &self.log);
