@@ -348,7 +348,6 @@ fn grpc(
         let watched = ending.clone();
         tokio::spawn(async move { watched.run_until_cancelled(report(shared, health)).await });
         Server::builder()
-            .tcp_nodelay(true)
             .http2_keepalive_interval(Some(Duration::from_secs(5)))
             .http2_keepalive_timeout(Some(Duration::from_secs(5)))
             .initial_stream_window_size(4 << 20)

@@ -8,10 +8,10 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
-use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::service::RoutesBuilder;
+use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 use triumvir_protocol::{Incarnation, Participant, ParticipantId, Rules};
 use triumvir_storage::{Limits, Writer};
@@ -294,7 +294,7 @@ impl<R: Resource> Runtime<R> {
         });
         tracing::info!(name = member.config.name, %id, listen = %local, "serving");
         let peers = PeerService::server(id, member, hub);
-        let incoming = TcpListenerStream::new(listener);
+        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         let token = stop.clone();
         // Not one of `tasks`, so that its connections may close when those are gone.
         let server = tracker.spawn(server::serve(services, peers, incoming, token, CLOSE_MAX));

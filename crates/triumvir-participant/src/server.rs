@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use futures::TryStreamExt as _;
-use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::server::NamedService;
 use tonic::service::RoutesBuilder;
 use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
@@ -71,7 +71,7 @@ impl Services {
 pub(crate) async fn serve(
     services: Services,
     peers: PeersServer<PeerService>,
-    incoming: TcpListenerStream,
+    incoming: TcpIncoming,
     stop: CancellationToken,
     close_max: Duration,
 ) -> RunError {
@@ -88,7 +88,6 @@ pub(crate) async fn serve(
             .await;
     }
     let serve = Server::builder()
-        .tcp_nodelay(true)
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE))
         .layer(MapResponseLayer::new(name_oversize))

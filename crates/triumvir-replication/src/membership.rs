@@ -88,22 +88,6 @@ impl Replica {
         self.change(turn, change, true).await.map(drop)
     }
 
-    /// Makes exactly `voters` the voters; all of them must be members. Voters that are left out
-    /// become learners when `keep` is set, and are removed otherwise.
-    ///
-    /// # Errors
-    ///
-    /// What every change has.
-    pub async fn set_voters(
-        &self,
-        voters: BTreeSet<u64>,
-        keep: bool,
-    ) -> Result<(), MembershipError> {
-        let (turn, _) = self.turn().await?;
-        let change = ChangeMembers::ReplaceAllVoters(voters);
-        self.change(turn, change, keep).await.map(drop)
-    }
-
     /// Removes `node`, voter or learner, for good: its id can not be used again. Removing it again
     /// changes nothing. Unless `force` is set a majority of the voters that remain must answer.
     ///
