@@ -103,6 +103,17 @@ p1 has prepared: Yes
 p2 receives n -> p2: CAN-COMMIT with work a
 p2 has prepared: Read";
 
+/// Two have voted YES and the third READ.
+const READ_OF_THREE: &str = "\
+n1 is activated
+a client asks n1: commit a
+p1 receives n -> p1: CAN-COMMIT with work a
+p1 has prepared: Yes
+p2 receives n -> p2: CAN-COMMIT with work a
+p2 has prepared: Yes
+p3 receives n -> p3: CAN-COMMIT with work a
+p3 has prepared: Read";
+
 /// What the second leader does from its activation to the end of the record.
 const COMMITTED: &str = "\
 n2 is activated
@@ -133,6 +144,19 @@ fn ended(b: &mut Bounds, before: &[&str]) {
     b.opening = lines.map(String::from).collect();
 }
 
+/// A leader that nobody heeds any more still gathers votes, and the next one commits and ends everything
+/// at a ballot of its own, as p1 has begun a round; the horizon may pass.
+fn fenced(b: &mut Bounds) {
+    b.horizon = true;
+    b.seats = 2;
+    b.asked = 2;
+    b.rounds = 2;
+    b.inquiries = vec![Inquiries::Pair, Inquiries::Never];
+    let begun = ["n1 is activated", "a client asks n1: commit a"];
+    let lines = begun.into_iter().chain(FENCED.lines());
+    b.opening = lines.map(String::from).collect();
+}
+
 /// A round of p1 that p2 has accepted is overtaken by a coordinator's ballot with the promise of p3.
 const OVERTAKEN: &str = "\
 n1 receives p1 -> n: YES a
@@ -152,6 +176,34 @@ n1 receives p3 -> n: REFUSE 1.1 a
 p3 receives n -> p3: FENCE 2.0 a
 n1 receives p3 -> n: PROMISE 2.0 a
 the log takes ACCEPT commit@2.0 expecting 0.0";
+
+/// What the second leader does in [`fenced`].
+const FENCED: &str = "\
+n2 is activated
+a client asks n2: commit a
+p1 receives n -> p1: CAN-COMMIT with work a
+p1 has prepared: Yes
+p2 receives n -> p2: CAN-COMMIT with work a
+p2 has prepared: Yes
+n2 receives p1 -> n: YES a
+n2 receives p2 -> n: YES a
+the log takes PRE-COMMIT a voters [p1, p2]
+p1: timer Inquire, twice
+p2 receives p1 -> p2: POLL a
+p1 receives p2 -> p1: PREPARED 0.0 a
+p1: timer Fence
+p1 receives n -> p1: PRE-COMMIT@0.0 a
+n2 receives p1 -> n: REFUSE 1.1 a
+p2 receives n -> p2: FENCE 2.0 a
+n2 receives p2 -> n: PROMISE 2.0 a
+the log takes ACCEPT commit@2.0 expecting 0.0
+p2 receives n -> p2: PRE-COMMIT@2.0 a
+n2 receives p2 -> n: ACK@2.0 a
+p1 receives n -> p1: DO-COMMIT a
+p2 receives n -> p2: DO-COMMIT a
+n2 receives p1 -> n: COMMITTED a
+n2 receives p2 -> n: COMMITTED a
+the log takes END commit";
 
 mutants! {
     m01_abort_alone: abort_alone => "agreement", |_| {};
@@ -192,15 +244,26 @@ mutants! {
         b.restarts = true;
     };
     m12_fence_unforced: fence_unforced => "durability", |_| {};
-    m13_count_read: count_read => "durability", |b| {
+    m13_count_read_promise: count_read_promise => "durability", |b| {
         b.votes[1] = vec![Vote::Read];
         b.rounds = 2;
     };
-    m13_count_read_chosen: count_read => "chosen value", |b| {
+    m13_count_read_promise_chosen: count_read_promise => "chosen value", |b| {
         b.opening = READ.lines().map(String::from).collect();
         b.votes[1] = vec![Vote::Read];
         b.rounds = 2;
         b.inquiries[1] = Inquiries::Never;
+    };
+    m13_count_read_ack: count_read_ack => "durability", |b| b.votes[1] = vec![Vote::Read];
+    m13_count_read_ack_told: count_read_ack => "client truth", |b| {
+        b.votes[1] = vec![Vote::Read];
+    };
+    m13_count_read_ack_aborted: count_read_ack => "agreement", |b| {
+        three(b);
+        b.votes[2] = vec![Vote::Read];
+        b.opening = READ_OF_THREE.lines().map(String::from).collect();
+        b.eager = true;
+        b.inquiries = vec![Inquiries::Pair, Inquiries::Never, Inquiries::Never];
     };
     m14_forget_read: forget_read => "agreement", |b| {
         b.votes[1] = vec![Vote::Read, Vote::No];
@@ -212,13 +275,15 @@ mutants! {
     };
     m15_forget_committed: forget_committed => "agreement", |_| {};
     m15_forget_committed_in_doubt: forget_committed => "forget in doubt", |_| {};
-    m16_refuse_forgotten: refuse_forgotten => "client truth", |b| {
+    m16_refuse_forgotten_vote: refuse_forgotten_vote => "client truth", |b| {
         b.eager = true;
         b.seats = 2;
         b.asked = 2;
         b.horizon = true;
         b.inquiries.fill(Inquiries::Never);
     };
+    m16_refuse_forgotten_fence: refuse_forgotten_fence => "durability", fenced;
+    m16_refuse_forgotten_fence_told: refuse_forgotten_fence => "client truth", fenced;
     m17_abort_forgotten: abort_forgotten => "no resurrection", |b| {
         b.horizon = true;
         b.timeouts = true;
@@ -273,7 +338,29 @@ mutants! {
         b.inquiries.fill(Inquiries::Never);
     };
     m21_end_on_decided: end_on_decided => "forget", |b| b.inquiries.fill(Inquiries::Never);
-    m22_ignore_digest: ignore_digest => "client truth", |b| {
+    m22_ignore_digest_in_commit: ignore_digest_in_commit => "client truth", |b| {
+        b.eager = true;
+        two(b, Mode::ThreePhase, "b");
+    };
+    m22_ignore_digest_in_abort: ignore_digest_in_abort => "agreement", |b| {
+        b.eager = true;
+        two(b, Mode::ThreePhase, "b");
+    };
+    m22_ignore_digest_in_inquiry: ignore_digest_in_inquiry => "durability", |b| {
+        b.eager = true;
+        b.contents.push(Content::text(b.rules, Mode::ThreePhase, &[2], "b"));
+        b.asks.push(Ask::Commit(1));
+        b.seats = 2;
+        b.asked = 2;
+    };
+    m22_ignore_digest_in_inquiry_committed: ignore_digest_in_inquiry => "agreement", |b| {
+        b.eager = true;
+        b.contents.push(Content::text(b.rules, Mode::ThreePhase, &[2], "b"));
+        b.asks.push(Ask::Commit(1));
+        b.seats = 2;
+        b.asked = 2;
+    };
+    m22_ignore_digest_in_vote: ignore_digest_in_vote => "validity", |b| {
         b.eager = true;
         two(b, Mode::ThreePhase, "b");
     };
@@ -302,6 +389,12 @@ mutants! {
         b.only = None;
         two(b, Mode::ThreePhase, "b");
         b.conditions = true;
+    };
+    m28_forgotten_unbounded: forgotten_unbounded => "condition 3", |b| {
+        b.only = None;
+        b.horizon = true;
+        b.conditions = true;
+        b.inquiries.fill(Inquiries::Never);
     };
     m28_forgotten_ignored: forgotten_ignored => "condition 3", |b| {
         b.only = None;

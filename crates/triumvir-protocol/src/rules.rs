@@ -46,14 +46,18 @@ rules! {
     ack_unforced,
     /// 12: a fence round's own promise and acceptance are not forced.
     fence_unforced,
-    /// 13: a READ voter's promise or ack is counted by the conductor.
-    count_read,
+    /// 13: a READ voter is fenced by the conductor, and its promise is counted.
+    count_read_promise,
+    /// 13: a READ voter is asked to accept by the conductor, and its ack is counted.
+    count_read_ack,
     /// 14: a READ vote is forgotten on the outcome.
     forget_read,
     /// 15: COMMITTED is forgotten at once.
     forget_committed,
-    /// 16: can-commit and fence below the horizon are answered NO.
-    refuse_forgotten,
+    /// 16: can-commit below the horizon is answered NO.
+    refuse_forgotten_vote,
+    /// 16: a fence below the horizon is answered NO.
+    refuse_forgotten_fence,
     /// 17: an abort record is applied below the horizon.
     abort_forgotten,
     /// 18: the horizon is taken as abort evidence for a client.
@@ -68,8 +72,14 @@ rules! {
     horizon_passes_open,
     /// 21: DECIDED counts as COMMITTED for the end.
     end_on_decided,
-    /// 22: the digest is ignored.
-    ignore_digest,
+    /// 22: the digest is ignored in a client's commit.
+    ignore_digest_in_commit,
+    /// 22: the digest is ignored in an abort.
+    ignore_digest_in_abort,
+    /// 22: the digest is ignored in an inquiry.
+    ignore_digest_in_inquiry,
+    /// 22: the digest is ignored in a vote.
+    ignore_digest_in_vote,
     /// 23: the mode is not part of the digest.
     ignore_mode,
     /// 24: NO is voted without a tombstone.
@@ -84,6 +94,8 @@ rules! {
     poll_binds_nothing,
     /// 28: another digest is answered by silence.
     conflict_silent,
+    /// 28: FORGOTTEN does not say how far.
+    forgotten_unbounded,
     /// 28: FORGOTTEN is ignored by a prepared peer.
     forgotten_ignored,
     /// 28, for condition 1: the conductor ignores a refusal.

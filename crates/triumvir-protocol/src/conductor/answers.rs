@@ -39,8 +39,12 @@ impl Conductor {
         let Some(flight) = self.flights.get_mut(&txn) else {
             return;
         };
-        if flight.terms.digest != digest && !self.rules.ignore_digest() || !flight.terms.lists(from)
-        {
+        let vote = matches!(
+            answer,
+            Answer::Yes { .. } | Answer::Read { .. } | Answer::No { .. }
+        );
+        let ignored = vote && self.rules.ignore_digest_in_vote();
+        if flight.terms.digest != digest && !ignored || !flight.terms.lists(from) {
             return;
         }
         if let (Answer::Forgotten { horizon }, Phase::Voting) = (&answer, &flight.phase)
@@ -184,7 +188,7 @@ impl Flight {
         let Phase::Recorded { accepted, .. } = &self.phase else {
             return;
         };
-        if accepted.ballot != ballot || !(self.is_voter(from) || rules.count_read()) {
+        if accepted.ballot != ballot || !(self.is_voter(from) || rules.count_read_ack()) {
             return;
         }
         match accepted.value {
@@ -236,7 +240,7 @@ impl Flight {
         };
         let ballot = Ballot::coordinator(round);
         *fence = Some(ballot);
-        let promisers = if rules.count_read() {
+        let promisers = if rules.count_read_promise() {
             &self.terms.participants
         } else {
             &*voters
@@ -257,7 +261,7 @@ impl Flight {
         promised: Option<Accepted>,
         out: &mut ConductorOutputs,
     ) {
-        if !(self.is_voter(from) || rules.count_read()) || self.pending.is_some() {
+        if !(self.is_voter(from) || rules.count_read_promise()) || self.pending.is_some() {
             return;
         }
         let Phase::Recorded {

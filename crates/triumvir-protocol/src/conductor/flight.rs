@@ -244,7 +244,12 @@ impl Flight {
             self.become_committed(txn, None, out);
             return;
         }
-        for voter in self.remaining(&voters) {
+        let asked = if rules.count_read_ack() {
+            &self.terms.participants
+        } else {
+            &voters
+        };
+        for voter in self.remaining(asked) {
             let Accepted { ballot, value } = accepted;
             out.send(
                 voter,

@@ -126,7 +126,7 @@ impl Conductor {
             work,
             age,
         } = submission;
-        let same = |digest: Digest| digest == terms.digest || self.rules.ignore_digest();
+        let same = |digest: Digest| digest == terms.digest || self.rules.ignore_digest_in_commit();
         match coordinator.standing(txn) {
             Standing::Forgotten => out.reply(caller, txn, self.forgotten()),
             Standing::Ended(ended) if !ended.digest.is_none_or(same) => {
@@ -148,7 +148,8 @@ impl Conductor {
             }
             Standing::Open(_) | Standing::Absent => {
                 if let Some(flight) = self.flights.get_mut(&txn) {
-                    if flight.terms.digest != terms.digest && !self.rules.ignore_digest() {
+                    if flight.terms.digest != terms.digest && !self.rules.ignore_digest_in_commit()
+                    {
                         // Without a record nothing is certain: a former leader may have begun this
                         // content, and it may yet commit.
                         return out.reply(caller, txn, Reply::Contested);
@@ -241,7 +242,9 @@ impl Conductor {
             return;
         }
         match self.flights.get(&txn) {
-            Some(flight) if flight.terms.digest == digest || self.rules.ignore_digest() => {
+            Some(flight)
+                if flight.terms.digest == digest || self.rules.ignore_digest_in_inquiry() =>
+            {
                 flight.remind(txn, from, out);
             }
             Some(_) => {}
@@ -261,7 +264,7 @@ impl Conductor {
         txn: TxnId,
         digest: Digest,
     ) -> Option<Request> {
-        let same = |own: Digest| own == digest || rules.ignore_digest();
+        let same = |own: Digest| own == digest || rules.ignore_digest_in_inquiry();
         match coordinator.standing(txn) {
             Standing::Absent => None,
             Standing::Forgotten if rules.horizon_told_as_abort() => Some(Request::Abort),
@@ -288,7 +291,7 @@ impl Conductor {
             Standing::Absent | Standing::Forgotten => None,
         };
         if let Some(digest) = digest
-            && !self.rules.ignore_digest()
+            && !self.rules.ignore_digest_in_commit()
             && self
                 .flights
                 .get(&txn)

@@ -81,7 +81,7 @@ impl Participant {
         let Some((terms, _)) = self.prepared(txn) else {
             return self.handle_answer_read(from, txn, digest, &answer, out);
         };
-        if terms.digest != digest && !self.rules.ignore_digest() || !terms.lists(from) {
+        if terms.digest != digest || !terms.lists(from) {
             return;
         }
         let mode = terms.mode;

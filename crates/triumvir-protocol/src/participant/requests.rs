@@ -20,21 +20,10 @@ impl Participant {
         let target = Target::from(source);
         let known = self.branches.contains_key(&txn);
         if !known && self.horizon.covers(txn) {
-            let answer = match request {
-                Request::CanCommit { .. } | Request::Fence { .. }
-                    if self.rules.refuse_forgotten() =>
-                {
-                    Answer::No {
-                        reason: NoReason::Overtaken,
-                    }
-                }
-                _ => Answer::Forgotten {
-                    horizon: self.horizon,
-                },
-            };
-            return out.answer(target, txn, digest, answer);
+            return out.answer(target, txn, digest, self.forgotten(&request));
         }
-        if known && self.branches[&txn].digest != digest && !self.rules.ignore_digest() {
+        let ignored = request == Request::Abort && self.rules.ignore_digest_in_abort();
+        if known && self.branches[&txn].digest != digest && !ignored {
             if !self.rules.conflict_silent() {
                 let reason = NoReason::OtherContent;
                 out.answer(target, txn, digest, Answer::No { reason });
@@ -67,6 +56,26 @@ impl Participant {
             }
             Some(BranchState::Read { .. }) => self.handle_read(target, txn, request, out),
             Some(_) => self.handle_finished(target, txn, digest, request, out),
+        }
+    }
+
+    /// What is said of an id that the horizon has passed.
+    fn forgotten(&self, request: &Request) -> Answer {
+        let refused = match request {
+            Request::CanCommit { .. } => self.rules.refuse_forgotten_vote(),
+            Request::Fence { .. } => self.rules.refuse_forgotten_fence(),
+            _ => false,
+        };
+        let horizon = if self.rules.forgotten_unbounded() {
+            Horizon::default()
+        } else {
+            self.horizon
+        };
+        let reason = NoReason::Overtaken;
+        if refused {
+            Answer::No { reason }
+        } else {
+            Answer::Forgotten { horizon }
         }
     }
 
@@ -333,18 +342,18 @@ impl Participant {
     ) {
         let branch = self.branches.get_mut(&txn).expect("the caller looked");
         let (digest, results) = (branch.digest, branch.results.clone());
-        if let Request::Fence { ballot } = request
-            && self.rules.count_read()
-        {
-            return out.answer(
-                target,
-                txn,
-                digest,
-                Answer::Promise {
-                    ballot,
-                    accepted: None,
-                },
-            );
+        let stored = match request {
+            Request::Fence { ballot } if self.rules.count_read_promise() => Some(Answer::Promise {
+                ballot,
+                accepted: None,
+            }),
+            Request::Accept { ballot, .. } if self.rules.count_read_ack() => {
+                Some(Answer::Ack { ballot })
+            }
+            _ => None,
+        };
+        if let Some(answer) = stored {
+            return out.answer(target, txn, digest, answer);
         }
         let BranchState::Read { released, .. } = &mut branch.state else {
             unreachable!("the caller looked")
