@@ -4,7 +4,7 @@
 use triumvir_protocol::invariants::{
     Chronicle, Said, Told, View, Violation, Word, check_words, violations,
 };
-use triumvir_protocol::{Coordinator, Digest, Reply};
+use triumvir_protocol::{Answer, Coordinator, Digest, ParticipantId, Reply};
 
 use crate::network::{Body, Envelope};
 use crate::node::Node;
@@ -20,6 +20,25 @@ pub(crate) struct Sight<'a> {
     /// Answers of participants.
     pub(crate) said: &'a [Shared<Envelope>],
     pub(crate) told: &'a [(Option<Digest>, Reply)],
+}
+
+/// By what somebody may know what it says.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Cause {
+    /// The log as far as a seat or a replica has applied it.
+    pub(crate) applied: Option<Shared<Coordinator>>,
+    /// What a participant has just received.
+    pub(crate) message: Option<Shared<Envelope>>,
+}
+
+impl Cause {
+    fn upon(&self) -> Option<(ParticipantId, &Answer)> {
+        let message = self.message.as_deref()?;
+        match (message.from, &message.body) {
+            (Some(from), Body::Answer(answer)) => Some((from, answer)),
+            _ => None,
+        }
+    }
 }
 
 impl Sight<'_> {
@@ -56,9 +75,10 @@ impl Sight<'_> {
         (Shared::new(next), broken)
     }
 
-    /// Whether requests and inquiries among `words` assert what is not so, with all of this known.
-    pub(crate) fn contradicts(&self, words: &[Shared<Envelope>]) -> Option<Violation> {
-        let words = words.iter().filter_map(|envelope| {
+    /// Whether requests and inquiries among `words` assert what is not so, or what who says it cannot
+    /// know, with all of this known.
+    pub(crate) fn contradicts(&self, words: &[(Shared<Envelope>, Cause)]) -> Option<Violation> {
+        let words = words.iter().filter_map(|(envelope, cause)| {
             let request = match &envelope.body {
                 Body::Request(_, request) => Some(request),
                 Body::Inquiry(_) => None,
@@ -70,6 +90,8 @@ impl Sight<'_> {
                 txn,
                 digest,
                 request,
+                applied: cause.applied.as_deref(),
+                upon: cause.upon(),
             })
         });
         let words: Vec<_> = words.collect();

@@ -6,6 +6,7 @@ use triumvir_protocol::{Answer, ConductorTimer};
 use super::Step;
 use crate::network::{Body, Envelope};
 use crate::node::NodeEvent;
+use crate::past::Cause;
 use crate::seat::{About, SeatEvent};
 use crate::shared::Shared;
 
@@ -42,7 +43,11 @@ impl Step<'_> {
             && step.unforced.is_empty()
             && step.alarm.is_none();
         if unchanged {
-            self.add(&step.send, heard);
+            let cause = Cause {
+                applied: None,
+                message: Some(message.clone()),
+            };
+            self.add(&step.send, &cause, heard);
         }
     }
 
@@ -62,12 +67,21 @@ impl Step<'_> {
             && step.propose.is_empty()
             && step.replies.is_empty();
         if unchanged {
-            self.add(&step.send, heard);
+            let cause = Cause {
+                applied: Some(step.coordinator.clone()),
+                message: None,
+            };
+            self.add(&step.send, &cause, heard);
         }
     }
 
     /// Sends what is new. A NO is a fact that onlookers keep: it has a step of its own.
-    fn add(&mut self, messages: &[Shared<Envelope>], heard: &mut Vec<Shared<Envelope>>) {
+    fn add(
+        &mut self,
+        messages: &[Shared<Envelope>],
+        cause: &Cause,
+        heard: &mut Vec<Shared<Envelope>>,
+    ) {
         let no =
             |envelope: &&Shared<Envelope>| matches!(envelope.body, Body::Answer(Answer::No { .. }));
         if messages.iter().any(|m| no(&m) || self.is_beyond(m)) {
@@ -75,7 +89,7 @@ impl Step<'_> {
         }
         for envelope in messages {
             if !self.state.network.contains(envelope.hash()) {
-                self.post(envelope);
+                self.post(envelope, cause);
                 heard.push(envelope.clone());
             }
         }

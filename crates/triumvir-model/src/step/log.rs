@@ -8,6 +8,7 @@ use super::Step;
 use crate::Ask;
 use crate::network::{Body, Envelope};
 use crate::node::REPLICA;
+use crate::past::Cause;
 use crate::seat::{About, Seat, SeatEvent, SeatStep};
 use crate::shared::Shared;
 use crate::state::TXN;
@@ -119,7 +120,11 @@ impl Step<'_> {
                 digest,
                 body: Body::Request(Epoch(0), request),
             };
-            self.post(&Shared::new(reply));
+            let cause = Cause {
+                applied: Some(self.state.head.clone()),
+                message: None,
+            };
+            self.post(&Shared::new(reply), &cause);
         }
     }
 
@@ -137,8 +142,12 @@ impl Step<'_> {
                 limbo.insert(place, record.clone());
             }
         }
+        let cause = Cause {
+            applied: Some(step.coordinator.clone()),
+            message: None,
+        };
         for envelope in &step.send {
-            self.post(envelope);
+            self.post(envelope, &cause);
         }
         for (number, reply) in &step.replies {
             let ask = self.bounds.asks[*number];

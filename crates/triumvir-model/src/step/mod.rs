@@ -13,7 +13,7 @@ use triumvir_protocol::{Digest, Reply, Request};
 use crate::memo::Memo;
 use crate::network::{Body, Envelope};
 use crate::node::NodeEvent;
-use crate::past::Sight;
+use crate::past::{Cause, Sight};
 use crate::seat::{About, SeatEvent};
 use crate::shared::Shared;
 use crate::state::State;
@@ -30,7 +30,7 @@ pub(crate) struct Step<'a> {
     pub(crate) beyond: bool,
     said: Vec<Shared<Envelope>>,
     /// Requests and inquiries that nobody has said before.
-    words: Vec<Shared<Envelope>>,
+    words: Vec<(Shared<Envelope>, Cause)>,
     told: Vec<(Option<Digest>, Reply)>,
     /// What clients were told, where nobody looks.
     pub(crate) heard: Vec<(Option<Digest>, Reply)>,
@@ -147,13 +147,13 @@ impl<'a> Step<'a> {
         }
     }
 
-    pub(super) fn post(&mut self, envelope: &Shared<Envelope>) {
+    pub(super) fn post(&mut self, envelope: &Shared<Envelope>, cause: &Cause) {
         self.beyond |= self.is_beyond(envelope);
         if matches!(envelope.body, Body::Answer(_)) {
             self.seen = true;
             self.said.push(envelope.clone());
         } else if !self.state.network.contains(envelope.hash()) {
-            self.words.push(envelope.clone());
+            self.words.push((envelope.clone(), cause.clone()));
         }
         self.say(|bounds| format!("  {}", bounds.envelope(envelope)));
         self.state.network.post(envelope);

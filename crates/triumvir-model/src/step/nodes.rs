@@ -7,6 +7,7 @@ use triumvir_protocol::{Action as Job, Incarnation, ParticipantTimer, Work};
 use super::Step;
 use crate::network::Envelope;
 use crate::node::{NodeEvent, NodeStep, Restart};
+use crate::past::Cause;
 use crate::shared::Shared;
 use crate::{Action, Bounds, Vote};
 
@@ -81,8 +82,12 @@ impl Step<'_> {
         let step = self.node_step(at, event, message);
         self.state.nodes[at] = step.node.clone();
         self.seen |= step.seen;
+        let cause = Cause {
+            applied: None,
+            message: message.cloned(),
+        };
         for envelope in &step.unforced {
-            self.post(envelope);
+            self.post(envelope, &cause);
         }
         for force in &step.force {
             self.say(|bounds| format!("  p{name} forces {}", bounds.force(force)));
@@ -91,7 +96,7 @@ impl Step<'_> {
             self.say(|bounds| format!("  p{name} is to {}", bounds.job(job)));
         }
         for envelope in &step.send {
-            self.post(envelope);
+            self.post(envelope, &cause);
         }
         if let Some(alarm) = step.alarm {
             self.say(|_| format!("  p{name} ALARM {alarm:?}"));

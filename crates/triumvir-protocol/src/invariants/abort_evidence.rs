@@ -25,12 +25,6 @@ pub(super) fn check(past: &Chronicle) -> Verdict {
 
 /// Whether abort is certain, whatever the horizon says.
 pub(super) fn stands(past: &Chronicle, key: Key) -> bool {
-    let listed = past.terms.get(&key).map(|terms| &terms.participants);
-    let refused = past.votes.get(&key).is_some_and(|votes| {
-        votes
-            .iter()
-            .any(|(id, vote)| *vote == Vote::No && listed.is_some_and(|listed| listed.contains(id)))
-    });
     let recorded = past
         .ended
         .get(&key.0)
@@ -51,5 +45,14 @@ pub(super) fn stands(past: &Chronicle, key: Key) -> bool {
         .into_iter()
         .flatten()
         .any(|(_, accepts)| accepts.len() > 1 && accepts.get(&COORDINATOR) == Some(&Value::Abort));
-    refused || recorded || other || chosen || accepted
+    is_refused(past, key) || recorded || other || chosen || accepted
+}
+
+/// Whether a listed participant has voted NO.
+pub(super) fn is_refused(past: &Chronicle, key: Key) -> bool {
+    let Some(terms) = past.terms.get(&key) else {
+        return false;
+    };
+    let mut votes = past.votes.get(&key).into_iter().flatten();
+    votes.any(|(id, vote)| *vote == Vote::No && terms.lists(*id))
 }

@@ -1,13 +1,14 @@
 //! docs/protocol.md, "Crash rules", durability: no word of a participant asserts what its disk does not
-//! hold at that moment.
+//! hold at that moment, but for an outcome that others have made certain and that it is carrying out.
 
-use super::{Said, Stored, Verdict, View, Violation};
-use crate::{Answer, BranchState};
+use super::chronicle::COORDINATOR;
+use super::{Chronicle, Said, Stored, Verdict, View, Violation, client_truth};
+use crate::{Answer, Ballot, BranchState, Value};
 
-pub(super) fn check(view: &View<'_>) -> Verdict {
+pub(super) fn check(past: &Chronicle, view: &View<'_>) -> Verdict {
     for said in &view.said {
         if let Some(stored) = view.participants.get(&said.from)
-            && !is_backed(stored, said)
+            && !is_backed(past, stored, said)
         {
             let Said {
                 from,
@@ -23,15 +24,22 @@ pub(super) fn check(view: &View<'_>) -> Verdict {
     Ok(())
 }
 
-fn is_backed(stored: &Stored<'_>, said: &Said<'_>) -> bool {
+fn is_backed(past: &Chronicle, stored: &Stored<'_>, said: &Said<'_>) -> bool {
     use BranchState::{Aborted, Committed, PreCommitted, Prepared, Read, Refused};
+    let key = (said.txn, said.digest);
+    // An abort that is acknowledged is carried out: the ballot is on the coordinators' disks alone.
+    let aborts = |ballot: &Ballot| {
+        let at = past.accepts.get(&key).and_then(|at| at.get(ballot));
+        at.and_then(|accepts| accepts.get(&COORDINATOR)) == Some(&Value::Abort)
+    };
     let Some(branch) = stored.branches.get(&said.txn) else {
         let over = stored.horizon.covers(said.txn);
         return match said.answer {
             Answer::NeedPayload => true,
             Answer::Forgotten { horizon } => *horizon <= stored.horizon,
             // It was forgotten in the same write.
-            Answer::Committed { .. } | Answer::Aborted | Answer::Ack { .. } => over,
+            Answer::Committed { .. } | Answer::Aborted => over,
+            Answer::Ack { ballot } => over && aborts(ballot),
             _ => false,
         };
     };
@@ -42,10 +50,11 @@ fn is_backed(stored: &Stored<'_>, said: &Said<'_>) -> bool {
         (Answer::Yes { .. }, Prepared { .. } | PreCommitted { .. })
         | (Answer::Read { .. }, Read { .. })
         | (Answer::No { .. }, Refused(_))
-        | (Answer::Decided, Prepared { .. } | PreCommitted { .. })
+        | (Answer::Decided, PreCommitted { .. })
         | (Answer::Committed { .. }, Committed)
-        | (Answer::Aborted, Aborted)
-        | (Answer::Ack { .. }, Aborted) => true,
+        | (Answer::Aborted, Aborted) => true,
+        (Answer::Decided, Prepared { .. }) => client_truth::is_committed(past, key),
+        (Answer::Ack { ballot }, Aborted) => aborts(ballot),
         (Answer::Ack { ballot }, Prepared { accepted, .. }) => {
             accepted.is_some_and(|accepted| accepted.ballot == *ballot)
         }
@@ -68,5 +77,79 @@ fn is_backed(stored: &Stored<'_>, said: &Said<'_>) -> bool {
             },
         ) => at == promised && told == accepted,
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::*;
+    use crate::{Branch, Coordinator, Horizon, Mode, ParticipantId, Payload, Record};
+    use crate::{Terms, TxnId, Work};
+
+    /// Whether p1, whose disk says that it is prepared, may say DECIDED: the log has pre-commit, and p2 has
+    /// accepted it or not.
+    fn may_say_decided(accepted: bool) -> bool {
+        let txn = TxnId::from_u128(1);
+        let listed = [1, 2].map(ParticipantId);
+        let work = Work::Payload(Payload::from([]));
+        let parts = listed.map(|id| (id, work.clone()));
+        let terms = Terms::of(Mode::ThreePhase, &parts).unwrap();
+        let (digest, age, ballot) = (terms.digest, txn, Ballot::ZERO);
+        let branches = |accepted| {
+            let terms = terms.clone();
+            let state = if accepted {
+                BranchState::PreCommitted { terms, age, ballot }
+            } else {
+                BranchState::Prepared {
+                    terms,
+                    age,
+                    promised: ballot,
+                    accepted: None,
+                }
+            };
+            let results = Payload::from([]);
+            let branch = Branch {
+                digest,
+                state,
+                results,
+            };
+            BTreeMap::from([(txn, branch)])
+        };
+        let (one, other) = (branches(false), branches(accepted));
+        let (effects, locked) = (BTreeMap::new(), BTreeSet::from([txn]));
+        let stored = |branches| Stored {
+            horizon: Horizon::default(),
+            branches,
+            effects: &effects,
+            locked: &locked,
+        };
+        let mut recorded = Coordinator::default();
+        let voters = listed.into();
+        let (from, answer) = (listed[0], &Answer::Decided);
+        let terms = terms.clone();
+        recorded.apply(1, Record::PreCommit { txn, terms, voters });
+        let said = Said {
+            from,
+            txn,
+            digest,
+            answer,
+        };
+        let view = View {
+            coordinators: vec![&recorded],
+            participants: [(listed[0], stored(&one)), (listed[1], stored(&other))].into(),
+            said: vec![said],
+            ..View::default()
+        };
+        let mut past = Chronicle::default();
+        past.observe(&view);
+        check(&past, &view).is_ok()
+    }
+
+    #[test]
+    fn what_is_not_chosen_is_not_called_decided() {
+        assert!(may_say_decided(true));
+        assert!(!may_say_decided(false));
     }
 }

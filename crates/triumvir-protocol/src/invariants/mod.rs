@@ -89,6 +89,10 @@ pub struct Word<'a> {
     pub digest: Digest,
     /// What is asked or told; none: an inquiry.
     pub request: Option<&'a Request>,
+    /// The log as far as the sender has applied it; none: a participant's word.
+    pub applied: Option<&'a Coordinator>,
+    /// The peer's answer that a participant says it upon, if one has just arrived.
+    pub upon: Option<(ParticipantId, &'a Answer)>,
 }
 
 /// A property that does not hold.
@@ -135,7 +139,7 @@ pub fn violations(past: &mut Chronicle, view: &View<'_>) -> Vec<Violation> {
         closure::check(past),
         forget::check(past),
         forgotten,
-        durability::check(view),
+        durability::check(past, view),
         isolation::check(view),
     ];
     let all = step.into_iter().chain(rest);
@@ -143,7 +147,7 @@ pub fn violations(past: &mut Chronicle, view: &View<'_>) -> Vec<Violation> {
 }
 
 /// Checks what was said at the moment of `view`, which `past` has seen: requests and inquiries, of
-/// participants and leaders.
+/// participants and leaders. An outcome that is told is certain, and the sender has evidence of it.
 pub fn check_words(past: &Chronicle, view: &View<'_>, words: &[Word<'_>]) -> Result<(), Violation> {
     words::check(past, view, words)
 }

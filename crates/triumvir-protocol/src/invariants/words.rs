@@ -1,10 +1,15 @@
 //! docs/protocol.md, "Crash rules", durability, of requests and inquiries: a ballot is sent by whoever
-//! has recorded it, and an outcome is told by nobody who has no evidence of it, which others or the
-//! sender have made durable before.
+//! has recorded it, and an outcome is told by nobody who has no evidence of it. It is certain, which
+//! others or the sender have made durable before; and the sender can know that: from its disk, from
+//! the log as far as it has applied it, from what it was told. What a leader was told by participants
+//! is in memory alone: here it counts if they have made it durable.
 
 use super::chronicle::{COORDINATOR, Key};
 use super::{Chronicle, Stored, Verdict, View, Violation, Word, abort_evidence, client_truth};
-use crate::{Accepted, Branch, BranchState, Request, Value};
+use crate::{
+    Accepted, Answer, Branch, BranchState, Coordinator, Mode, Open, Outcome, ParticipantId,
+    Request, Standing, Value,
+};
 
 pub(super) fn check(past: &Chronicle, view: &View<'_>, words: &[Word<'_>]) -> Verdict {
     match words.iter().find(|word| !is_backed(past, view, word)) {
@@ -22,21 +27,100 @@ pub(super) fn check(past: &Chronicle, view: &View<'_>, words: &[Word<'_>]) -> Ve
 
 fn is_backed(past: &Chronicle, view: &View<'_>, word: &Word<'_>) -> bool {
     let key = (word.txn, word.digest);
-    match (word.request, word.from) {
-        (Some(Request::DoCommit), _) => client_truth::is_committed(past, key),
-        (Some(Request::Abort), _) => is_aborted(past, key),
-        (request, Some(id)) => {
-            let stored = view.participants.get(&id);
-            stored.is_some_and(|stored| is_stored(stored, key, request))
-        }
-        (Some(Request::Accept { ballot, value }), None) => {
-            let at = past.accepts.get(&key).and_then(|at| at.get(ballot));
-            at.and_then(|accepts| accepts.get(&COORDINATOR)) == Some(value)
-        }
-        (Some(Request::Horizon(horizon)), None) => *horizon <= past.horizon,
-        (Some(Request::CanCommit { .. } | Request::Fence { .. }), None) => true,
-        (Some(Request::Poll) | None, None) => false,
+    let outcome = match word.request {
+        Some(Request::DoCommit) => client_truth::is_committed(past, key).then_some(Value::Commit),
+        Some(Request::Abort) => is_aborted(past, key).then_some(Value::Abort),
+        request => return is_recorded(view, word, key, request),
+    };
+    outcome.is_some_and(|outcome| match (word.from, word.applied) {
+        (None, log) => log.is_some_and(|log| is_logged(past, log, key, outcome)),
+        (Some(id), _) => is_known(past, view, word, id, outcome),
+    })
+}
+
+/// Whether what is not an outcome stands on the sender's disk, or in the log that it has applied.
+fn is_recorded(view: &View<'_>, word: &Word<'_>, key: Key, request: Option<&Request>) -> bool {
+    let Some(log) = word.applied else {
+        let stored = word.from.and_then(|id| view.participants.get(&id));
+        return stored.is_some_and(|stored| is_stored(stored, key, request));
+    };
+    match request {
+        Some(&Request::Accept { ballot, value }) => match log.standing(key.0) {
+            Standing::Open(open) => {
+                open.terms.digest == key.1 && open.accepted == Accepted { ballot, value }
+            }
+            _ => false,
+        },
+        Some(Request::Horizon(horizon)) => *horizon <= log.horizon(),
+        Some(Request::CanCommit { .. } | Request::Fence { .. }) => true,
+        Some(Request::Poll | Request::DoCommit | Request::Abort) | None => false,
     }
+}
+
+/// Whether one that has applied `log`, and hears voters, may know of `outcome`.
+fn is_logged(past: &Chronicle, log: &Coordinator, key: Key, outcome: Outcome) -> bool {
+    let refused = outcome == Value::Abort && abort_evidence::is_refused(past, key);
+    refused
+        || match log.standing(key.0) {
+            Standing::Ended(ended) if ended.covers(key.1) => ended.outcome == outcome,
+            Standing::Open(open) if open.terms.digest == key.1 => {
+                open.accepted.value == outcome && is_confirmed(past, open, key)
+            }
+            Standing::Ended(_) | Standing::Open(_) => outcome == Value::Abort,
+            Standing::Absent | Standing::Forgotten => false,
+        }
+}
+
+/// Whether a YES voter has made durable what the coordinator has accepted, or none need.
+fn is_confirmed(past: &Chronicle, open: &Open, key: Key) -> bool {
+    let value = open.accepted.value;
+    let alone = open.terms.mode == Mode::TwoPhase || open.voters.is_empty();
+    let ended = |id| past.outcomes.get(&key).and_then(|all| all.get(id)) == Some(&value);
+    let accepted = |id| {
+        let mut at = past.accepts.get(&key).into_iter().flatten();
+        at.any(|(ballot, by)| !ballot.is_peer() && by.get(id) == Some(&value))
+    };
+    let mut voters = open.voters.iter();
+    alone && value == Value::Commit || voters.any(|id| ended(id) || accepted(id))
+}
+
+/// Whether participant `id` may know of `outcome`: by its disk, by a round of its own, or by what a
+/// listed peer has just said.
+fn is_known(
+    past: &Chronicle,
+    view: &View<'_>,
+    word: &Word<'_>,
+    id: ParticipantId,
+    outcome: Outcome,
+) -> bool {
+    let key = (word.txn, word.digest);
+    let lists = |id| past.terms.get(&key).is_some_and(|terms| terms.lists(id));
+    let told = word.upon.filter(|(peer, _)| lists(*peer));
+    let told = told.and_then(|(_, answer)| match answer {
+        Answer::Decided | Answer::Committed { .. } => Some(Value::Commit),
+        Answer::No { .. } | Answer::Aborted => Some(Value::Abort),
+        _ => None,
+    });
+    let stored = view.participants.get(&id);
+    let branch = stored.and_then(|stored| stored.branches.get(&key.0));
+    let committed = branch.is_some_and(|branch| {
+        let state = &branch.state;
+        branch.digest == key.1
+            && matches!(
+                state,
+                BranchState::PreCommitted { .. } | BranchState::Committed
+            )
+    });
+    // All YES voters have accepted abort at its ballot.
+    let round = || {
+        let mut chosen = past.chosen(key).into_iter();
+        chosen.any(|accepted| accepted.ballot.owner == id.0)
+    };
+    told == Some(outcome)
+        || match outcome {
+            Value::Commit => committed,
+            Value::Abort => round(),
+        }
 }
 
 /// A horizon is evidence for a branch that it finds prepared, and what that branch then says is evidence
@@ -77,7 +161,7 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     use super::*;
-    use crate::{Ballot, Horizon, Mode, ParticipantId, Payload, Terms, TxnId, Work};
+    use crate::{Ballot, Horizon, Payload, Record, Terms, TxnId, Work};
 
     const TXN: TxnId = TxnId::from_u128(1);
     const P1: ParticipantId = ParticipantId(1);
@@ -116,10 +200,100 @@ mod tests {
             txn: TXN,
             digest,
             request,
+            applied: None,
+            upon: None,
         };
         let mut past = Chronicle::default();
         past.observe(&view);
         check(&past, &view, &[word]).is_ok()
+    }
+
+    /// The log has pre-commit and p2 has accepted it; p1 is prepared. What is said then is checked.
+    fn may_tell(
+        from: Option<ParticipantId>,
+        request: &Request,
+        log: bool,
+        upon: Option<(ParticipantId, &Answer)>,
+    ) -> bool {
+        let work = Work::Payload(Payload::from([]));
+        let listed = [P1, ParticipantId(2)];
+        let parts = listed.map(|id| (id, work.clone()));
+        let terms = Terms::of(Mode::ThreePhase, &parts).unwrap();
+        let (digest, age, ballot) = (terms.digest, TXN, Ballot::ZERO);
+        let branch = |state| {
+            let results = Payload::from([]);
+            let branch = Branch {
+                digest,
+                state,
+                results,
+            };
+            BTreeMap::from([(TXN, branch)])
+        };
+        let prepared = branch(BranchState::Prepared {
+            terms: terms.clone(),
+            age,
+            promised: ballot,
+            accepted: None,
+        });
+        let accepted = branch(BranchState::PreCommitted {
+            terms: terms.clone(),
+            age,
+            ballot,
+        });
+        let (effects, locked) = (BTreeMap::new(), BTreeSet::from([TXN]));
+        let stored = |branches| Stored {
+            horizon: Horizon::default(),
+            branches,
+            effects: &effects,
+            locked: &locked,
+        };
+        let empty = Coordinator::default();
+        let mut recorded = empty.clone();
+        let (txn, voters) = (TXN, listed.into());
+        recorded.apply(1, Record::PreCommit { txn, terms, voters });
+        let view = View {
+            coordinators: vec![&recorded],
+            participants: [
+                (P1, stored(&prepared)),
+                (ParticipantId(2), stored(&accepted)),
+            ]
+            .into(),
+            ..View::default()
+        };
+        let applied = if log { &recorded } else { &empty };
+        let word = Word {
+            from,
+            txn,
+            digest,
+            request: Some(request),
+            applied: from.is_none().then_some(applied),
+            upon,
+        };
+        let mut past = Chronicle::default();
+        past.observe(&view);
+        check(&past, &view, &[word]).is_ok()
+    }
+
+    #[test]
+    fn an_outcome_is_told_by_those_who_can_know_it() {
+        let (commit, p2) = (Request::DoCommit, ParticipantId(2));
+        assert!(may_tell(None, &commit, true, None));
+        assert!(!may_tell(None, &commit, false, None));
+        assert!(may_tell(Some(p2), &commit, false, None));
+        assert!(!may_tell(Some(P1), &commit, false, None));
+        let told = |answer| may_tell(Some(P1), &commit, false, Some((p2, answer)));
+        assert!(told(&Answer::Decided) && !told(&Answer::Aborted));
+        let stranger = (ParticipantId(3), &Answer::Decided);
+        assert!(!may_tell(Some(P1), &commit, false, Some(stranger)));
+        assert!(!may_tell(None, &Request::Abort, true, None));
+    }
+
+    #[test]
+    fn a_leader_asks_for_what_it_has_applied() {
+        let (ballot, value) = (Ballot::ZERO, Value::Commit);
+        let accept = Request::Accept { ballot, value };
+        assert!(may_tell(None, &accept, true, None));
+        assert!(!may_tell(None, &accept, false, None));
     }
 
     #[test]

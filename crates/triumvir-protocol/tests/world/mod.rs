@@ -42,11 +42,15 @@ pub(crate) struct Envelope {
 }
 
 impl Envelope {
-    /// What a message that is no answer says.
-    fn word(&self) -> Word<'_> {
-        let from = match self.from {
-            Party::Node(id) => Some(id),
-            Party::Replica(_) => None,
+    /// What a message that is no answer says, and by what.
+    fn word<'a>(
+        &'a self,
+        replicas: &'a BTreeMap<ReplicaId, Replica>,
+        upon: Option<&'a (ParticipantId, Answer)>,
+    ) -> Word<'a> {
+        let (from, applied) = match self.from {
+            Party::Node(id) => (Some(id), None),
+            Party::Replica(id) => (None, Some(&replicas[&id].coordinator)),
         };
         let request = match &self.body {
             Body::Request(_, request) => Some(request),
@@ -57,6 +61,8 @@ impl Envelope {
             txn: self.txn,
             digest: self.digest,
             request,
+            applied,
+            upon: upon.map(|(peer, answer)| (*peer, answer)),
         }
     }
 }
@@ -105,6 +111,8 @@ pub(crate) struct World {
     said: Vec<(ParticipantId, TxnId, Digest, Answer)>,
     /// Requests and inquiries since then.
     words: Vec<Envelope>,
+    /// The answer that has just arrived at a participant, from whom.
+    upon: Option<(ParticipantId, Answer)>,
     told: Vec<(TxnId, Option<Digest>, Reply)>,
 }
 
@@ -130,6 +138,7 @@ impl World {
             violation: None,
             said: Vec::new(),
             words: Vec::new(),
+            upon: None,
             told: Vec::new(),
         }
     }
@@ -205,6 +214,7 @@ impl World {
         let told = std::mem::take(&mut self.told);
         let said = std::mem::take(&mut self.said);
         let words = std::mem::take(&mut self.words);
+        let upon = self.upon.take();
         for content in &self.contents {
             for txn in self.callers.values().map(|asked| asked.txn) {
                 self.past.name(txn, &content.terms);
@@ -231,9 +241,13 @@ impl World {
                 })
                 .collect(),
         };
-        let words: Vec<_> = words.iter().map(Envelope::word).collect();
-        let verdict = invariants::check(&mut self.past, &view)
-            .and_then(|()| invariants::check_words(&self.past, &view, &words));
+        let verdict = invariants::check(&mut self.past, &view).and_then(|()| {
+            let words = words
+                .iter()
+                .map(|envelope| envelope.word(&self.replicas, upon.as_ref()));
+            let words: Vec<_> = words.collect();
+            invariants::check_words(&self.past, &view, &words)
+        });
         self.violation = self.violation.take().or(verdict.err());
     }
 

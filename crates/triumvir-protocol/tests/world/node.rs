@@ -130,7 +130,8 @@ impl World {
                 machine.handle_request(Source::Peer(from), txn, digest, request, &mut out);
             }
             (Party::Node(from), Body::Answer(answer)) => {
-                machine.handle_answer(from, txn, digest, answer, &mut out);
+                machine.handle_answer(from, txn, digest, answer.clone(), &mut out);
+                self.upon = Some((from, answer));
             }
             (_, body) => unreachable!("{body:?} is not for a participant"),
         }
