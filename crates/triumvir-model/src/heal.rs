@@ -1,23 +1,25 @@
 //! *Non-blocking*: from a state, only the parties that a condition names go on, under a fair schedule,
-//! until the branch in doubt is decided. What is under way is lost first. What the parties hold in
+//! until the branch in doubt is decided, and with it that of every other party. What is under way is lost first. What the parties hold in
 //! memory is lost as well, or kept: either could be what blocks them. What they come to is what all
 //! others say, that ever said anything: participants, clients and the log.
 
+mod ending;
+mod overtaken;
 mod recoveries;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use ending::{agreed, has_ended};
+use overtaken::{Overtaken, has_ballots, overtake};
 use stateright::Property;
 use triumvir_protocol::{
-    Answer, Ballot, Branch, BranchState, ConductorTimer, Digest, Mode, Outcome, ParticipantId,
-    ParticipantTimer, Reply, Standing, Value,
+    Branch, BranchState, ConductorTimer, Mode, Outcome, ParticipantId, ParticipantTimer,
 };
 
 use crate::Action;
 use crate::model::World;
-use crate::network::{Body, Envelope};
-use crate::shared::{Shared, hash};
+use crate::shared::hash;
 use crate::state::{State, TXN};
 use crate::step::{Step, reason};
 
@@ -36,9 +38,8 @@ struct Cast<'a> {
     parties: &'a [usize],
     /// With what they have forced alone.
     restarted: bool,
-    /// As they are, and refused by a ballot beyond the bounds. An exploration leaves such refusals out,
-    /// as nothing comes of them within the bounds; here nothing is beyond them.
-    overtaken: bool,
+    /// As they are, but for what they hear first.
+    overtaken: Option<Overtaken>,
     /// Whether one that has not voted may. Where it must not have, it stays at work until it refuses.
     votes: bool,
 }
@@ -149,8 +150,8 @@ impl World {
         CONDITIONS.iter().filter_map(failed).collect()
     }
 
-    /// Whether `parties[0]` comes to the outcome that stands, if any does, when only those go on that
-    /// `condition` names: `parties`, and for the first a leader.
+    /// Whether `parties[0]`, and with it all of them, come to the outcome that stands, if any does, when
+    /// only those go on that `condition` names: `parties`, and for the first a leader.
     fn heals(&self, state: &State, condition: u8, parties: &[usize]) -> Result<(), String> {
         if state.broken.is_some() {
             return Ok(());
@@ -163,10 +164,11 @@ impl World {
             overtaken,
             votes: condition != 4,
         };
-        let mut casts = vec![cast(Leader::New, true, false)];
+        let mut casts = vec![cast(Leader::New, true, None)];
         if self.bounds.memories {
             let fences = parties.iter().any(|at| has_ballots(state.branch(*at)));
-            for overtaken in [false, true].into_iter().take(1 + usize::from(fences)) {
+            let ways = [None, Some(Overtaken::Refused), Some(Overtaken::Polled)];
+            for overtaken in ways.into_iter().take(if fences { 3 } else { 1 }) {
                 casts.push(cast(Leader::New, false, overtaken));
                 if led && !state.seats.is_empty() {
                     casts.push(cast(Leader::Last, false, overtaken));
@@ -207,8 +209,8 @@ impl World {
             bounds.restarts_max = None;
             let attempt = || {
                 let mut step = Step::new(&bounds, &self.memo, cast.begin(state), false).unwatched();
-                if cast.overtaken {
-                    overtake(&mut step, cast, self.bounds.rounds);
+                if let Some(how) = cast.overtaken {
+                    overtake(&mut step, cast, how, self.bounds.rounds);
                 }
                 if !cast.restarted {
                     return schedule(&mut step, cast);
@@ -226,48 +228,6 @@ impl World {
     }
 }
 
-/// Whether fences and refusals of higher ballots can concern it.
-fn has_ballots(branch: Option<&Branch>) -> bool {
-    branch.is_some_and(|branch| match &branch.state {
-        BranchState::Prepared { terms, .. } => terms.mode == Mode::ThreePhase,
-        _ => false,
-    })
-}
-
-/// Everybody hears that each of its peers has promised a ballot beyond `rounds`, and so does the leader.
-fn overtake(step: &mut Step<'_>, cast: Cast<'_>, rounds: u32) {
-    let leader = matches!(cast.led, Some(Leader::Last)).then(|| cast.leader(&step.state));
-    for &at in cast.parties {
-        let Some(branch) = step.state.branch(at).cloned() else {
-            continue;
-        };
-        let (true, Some((terms, _))) = (has_ballots(Some(&branch)), branch.live()) else {
-            continue;
-        };
-        let own = ParticipantId(at as u32 + 1);
-        let refuse = |from: ParticipantId, to| {
-            let answer = Answer::Refuse {
-                promised: Ballot::peer(rounds + 1, from),
-                accepted: None,
-            };
-            let (from, digest, body) = (Some(from), branch.digest, Body::Answer(answer));
-            Shared::new(Envelope {
-                from,
-                to,
-                digest,
-                body,
-            })
-        };
-        for &peer in terms.participants.iter().filter(|peer| **peer != own) {
-            step.deliver(at, &refuse(peer, Some(own)));
-        }
-        if let Some(leader) = leader {
-            step.receive(leader, &refuse(own, None));
-        }
-    }
-    step.state.network = Default::default();
-}
-
 impl<'a> Cast<'a> {
     /// All `parties`, as they are.
     fn everyone(parties: &'a [usize], led: Option<Leader>) -> Self {
@@ -275,9 +235,25 @@ impl<'a> Cast<'a> {
             led,
             parties,
             restarted: false,
-            overtaken: false,
+            overtaken: None,
             votes: true,
         }
+    }
+
+    /// In words.
+    fn how(self) -> String {
+        let found = match (self.restarted, self.overtaken) {
+            (true, _) => "after a restart",
+            (false, None) => "as they are",
+            (false, Some(Overtaken::Refused)) => "overtaken",
+            (false, Some(Overtaken::Polled)) => "having heard of higher ballots",
+        };
+        let led = match self.led {
+            Some(Leader::New) => ", and a new leader",
+            Some(Leader::Last) => ", and the leader",
+            None => "",
+        };
+        format!("{found}{led}")
     }
 
     /// The leader's seat in a schedule from `state`.
@@ -321,7 +297,10 @@ fn schedule(step: &mut Step<'_>, cast: Cast<'_>) -> Healed {
         if let Some((name, why)) = step.state.broken() {
             return Err(format!("{name}: {why}").into());
         }
-        if let Some(&outcome) = step.state.nodes[parties[0]].effects.get(&(txn, digest)) {
+        let ended = |at: &usize| has_ended(&step.state, *at, digest);
+        if let Some(&outcome) = step.state.nodes[parties[0]].effects.get(&(txn, digest))
+            && parties.iter().all(ended)
+        {
             return agreed(step, cast, digest, outcome);
         }
         // T2 is delayed by rank, so that fence rounds do not always start together.
@@ -344,61 +323,13 @@ fn schedule(step: &mut Step<'_>, cast: Cast<'_>) -> Healed {
             step.act(Action::Timeout(leader, ConductorTimer::Resend));
         }
     }
-    let names: Vec<_> = parties.iter().map(|at| format!("p{}", at + 1)).collect();
-    let how = match (cast.restarted, cast.led) {
-        (false, Some(Leader::New)) if cast.overtaken => "overtaken, and a new leader",
-        (false, Some(Leader::Last)) if cast.overtaken => "overtaken, and the leader",
-        (false, None) if cast.overtaken => "overtaken",
-        (true, Some(_)) => "after a restart, and a new leader",
-        (true, None) => "after a restart",
-        (false, Some(Leader::New)) => "as they are, and a new leader",
-        (false, Some(Leader::Last)) => "as they are, and the leader",
-        (false, None) => "as they are",
-    };
-    let (first, names) = (parties[0] + 1, names.join(" and "));
-    Err(format!("p{first} stays in doubt if only {names} go on, {how}").into())
-}
-
-/// `outcome` is that of every party, of the log, if it was asked, and what clients were told meanwhile.
-fn agreed(step: &Step<'_>, cast: Cast<'_>, digest: Digest, outcome: Outcome) -> Healed {
-    let of = |at: &usize| {
-        let effect = step.state.nodes[*at].effects.get(&(TXN, digest)).copied();
-        let branch = step.state.branch(*at).filter(|b| b.digest == digest);
-        let durable = branch.and_then(|branch| match branch.state {
-            BranchState::PreCommitted { .. } | BranchState::Committed => Some(Value::Commit),
-            BranchState::Aborted | BranchState::Refused(_) => Some(Value::Abort),
-            BranchState::Prepared { .. } | BranchState::Read { .. } => None,
-        });
-        effect.or(durable)
-    };
-    if let Some(other) = cast
-        .parties
+    let mut open = parties
         .iter()
-        .find(|at| of(at).is_some_and(|own| own != outcome))
-    {
-        return Err(format!("p{} comes to another outcome", other + 1).into());
-    }
-    let logged = match step.state.head.standing(TXN) {
-        Standing::Ended(ended) if ended.covers(digest) => Some(ended.outcome),
-        Standing::Open(open) if open.terms.digest == digest => None,
-        Standing::Open(_) | Standing::Ended(_) => Some(Value::Abort),
-        Standing::Absent | Standing::Forgotten => None,
-    };
-    if cast.led.is_some() && logged.is_some_and(|logged| logged != outcome) {
-        return Err("the log says another outcome".into());
-    }
-    let told = step.heard.iter().filter_map(|(asked, reply)| match reply {
-        Reply::Committed { .. } if *asked == Some(digest) => Some(Value::Commit),
-        Reply::Aborted(_) if asked.is_none_or(|asked| asked == digest) => Some(Value::Abort),
-        Reply::IdInUse if *asked == Some(digest) => Some(Value::Abort),
-        _ => None,
-    });
-    for told in told {
-        if told != outcome {
-            return Err(format!("a client is told {told:?}, and not {outcome:?}").into());
-        }
-    }
-    Ok(outcome)
+        .filter(|at| !has_ended(&step.state, **at, digest));
+    let first = open.next().map_or(parties[0], |at| *at) + 1;
+    let names: Vec<_> = parties.iter().map(|at| format!("p{}", at + 1)).collect();
+    let (names, how) = (names.join(" and "), cast.how());
+    Err(format!("p{first} stays in doubt if only {names} go on, {how}").into())
 }
 
 /// Delivers, works and replicates until nothing is left to do.
