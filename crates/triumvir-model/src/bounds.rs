@@ -101,8 +101,8 @@ pub struct Bounds {
     pub slow: bool,
     /// Whether the last seat may act on less than the whole log. Earlier seats always may.
     pub lag: bool,
-    /// Whether participants crash and restart with what they have forced.
-    pub restarts: bool,
+    /// By participant, whether it crashes and restarts with what it has forced.
+    pub restarts: Vec<bool>,
     /// How often each does so; none: any number of times.
     pub restarts_max: Option<u8>,
     /// Whether work and vote timers go off.
@@ -144,7 +144,7 @@ impl Bounds {
             inquiries: vec![Inquiries::Pair; participants as usize],
             slow: false,
             lag: false,
-            restarts: false,
+            restarts: vec![false; participants as usize],
             restarts_max: None,
             timeouts: false,
             horizon: false,

@@ -241,7 +241,7 @@ impl World {
                 actions.push(Action::Learn(at));
             }
             let max = self.bounds.restarts_max;
-            if self.bounds.restarts && max.is_none_or(|max| node.restarts < max) {
+            if self.bounds.restarts[at] && max.is_none_or(|max| node.restarts < max) {
                 actions.push(Action::Restart(at));
             }
             let id = node.machine.id();
@@ -358,7 +358,7 @@ impl World {
                 }
                 actions.push(Action::Deliver(at, key));
                 #[cfg(feature = "mutants")]
-                if self.bounds.rules.ack_unforced && self.bounds.restarts {
+                if self.bounds.rules.ack_unforced && self.bounds.restarts[at] {
                     actions.push(Action::Tear(at, key));
                 }
                 continue;

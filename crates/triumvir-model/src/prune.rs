@@ -298,7 +298,7 @@ mod tests {
 
     fn crashes(b: &mut Bounds) {
         b.inquiries = vec![Inquiries::Any, Inquiries::Never];
-        b.restarts = true;
+        b.restarts.fill(true);
     }
 
     /// Two run rounds, and each has begun one.

@@ -91,8 +91,15 @@ fn asking(t1: [Inquiries; 2], bounds: Bounds) -> Bounds {
 
 /// A crash of each participant.
 fn crash(bounds: Bounds) -> Bounds {
+    let all: Vec<_> = (1..=bounds.votes.len()).collect();
+    crash_at(&all, bounds)
+}
+
+/// A crash of each of `some`, counted from 1.
+fn crash_at(some: &[usize], bounds: Bounds) -> Bounds {
+    let restarts = (1..=bounds.votes.len()).map(|at| some.contains(&at));
     Bounds {
-        restarts: true,
+        restarts: restarts.collect(),
         restarts_max: Some(1),
         ..bounds
     }
@@ -184,14 +191,14 @@ fn without_fences() -> Vec<Named> {
     let votes = two(|b| {
         b.votes = vec![vec![Vote::Yes, Vote::Read, Vote::No]; 2];
         b.timeouts = true;
-        b.restarts = true;
+        b.restarts.fill(true);
         b.slow = true;
         b.lag = true;
         b.asks.extend([Ask::Outcome, Ask::Decide, Ask::Abort]);
     });
     let done = two(|b| {
         b.contents = vec![Content::done(b.rules, Mode::ThreePhase, &[1, 2])];
-        b.restarts = true;
+        b.restarts.fill(true);
     });
     let epochs = two(|b| {
         b.seats = 2;
@@ -201,14 +208,14 @@ fn without_fences() -> Vec<Named> {
     let leaders = two(|b| {
         b.seats = 3;
         b.timeouts = true;
-        b.restarts = true;
+        b.restarts.fill(true);
     });
     let two_phases = two(|b| {
         b.contents = vec![Content::text(b.rules, Mode::TwoPhase, &[1, 2], "x")];
         b.inquiries.fill(Any);
         b.seats = 2;
         b.timeouts = true;
-        b.restarts = true;
+        b.restarts.fill(true);
     });
     let (two_phase, three_phase) = (Mode::TwoPhase, Mode::ThreePhase);
     vec![
@@ -221,7 +228,7 @@ fn without_fences() -> Vec<Named> {
         ("epochs", epochs),
         ("two leader changes", leaders),
         ("two phases alone", two_phases),
-        ("three participants", of(3, |b| b.restarts = true)),
+        ("three participants", of(3, |b| b.restarts.fill(true))),
     ]
 }
 
@@ -229,7 +236,7 @@ fn with_fences() -> Vec<Named> {
     let all = two(|b| {
         b.votes = vec![vec![Vote::Yes, Vote::Read, Vote::No]; 2];
         b.timeouts = true;
-        b.restarts = true;
+        b.restarts.fill(true);
         b.inquiries.fill(Any);
     });
     let slow = Bounds {
@@ -239,6 +246,9 @@ fn with_fences() -> Vec<Named> {
     let mut modes = contested(1, Mode::TwoPhase, &[1, 2], &[1, 2]);
     modes.opening = begun();
     let lists = contested(1, Mode::ThreePhase, &[1, 2], &[2]);
+    let mut reader = fences(3, 2, 2, 1);
+    reader.votes[2] = vec![Vote::Read];
+    reader.opening[7] = "p3 has prepared: Read".into();
     vec![
         ("fence rounds", all),
         (
@@ -267,6 +277,10 @@ fn with_fences() -> Vec<Named> {
             "three participants, one runs fence rounds, a leader change",
             fences(3, 1, 2, 1),
         ),
+        (
+            "three participants, one READ, two run fence rounds, a leader change",
+            reader,
+        ),
     ]
 }
 
@@ -274,7 +288,7 @@ fn with_fences() -> Vec<Named> {
 pub fn long() -> Vec<Named> {
     let modes = contested(1, Mode::TwoPhase, &[1, 2], &[1, 2]);
     let horizon = two(|b| b.horizon = true);
-    vec![
+    let mut runs = vec![
         ("horizon, polls", asking([Pair, Never], horizon)),
         ("all timers at both participants", timers([Any, Any])),
         ("both modes from the beginning", modes),
@@ -303,9 +317,25 @@ pub fn long() -> Vec<Named> {
             "a leader change, a crash each, ballots to round 2",
             crash(recorded(2)),
         ),
+    ];
+    runs.extend(long_of_three());
+    runs
+}
+
+/// The larger ones of three participants.
+fn long_of_three() -> Vec<Named> {
+    vec![
         (
             "three participants, all run fence rounds",
             fences(3, 3, 1, 1),
+        ),
+        (
+            "three participants, one runs fence rounds, two leader changes",
+            fences(3, 1, 3, 1),
+        ),
+        (
+            "three participants, one runs fence rounds, a leader change, a crash each",
+            crash(fences(3, 1, 2, 1)),
         ),
         (
             "three participants, two run fence rounds, a leader change",
@@ -314,6 +344,10 @@ pub fn long() -> Vec<Named> {
         (
             "three participants, two run fence rounds, a crash each",
             crash(fences(3, 2, 1, 1)),
+        ),
+        (
+            "three participants, two run fence rounds, a leader change, a crash of p3",
+            crash_at(&[3], fences(3, 2, 2, 1)),
         ),
         (
             "three participants, two run fence rounds, a leader change, a crash each",

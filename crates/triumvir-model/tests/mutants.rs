@@ -241,7 +241,7 @@ mutants! {
         b.inquiries = vec![Inquiries::Pair, Inquiries::Never, Inquiries::Never];
     };
     m12_ack_unforced: ack_unforced => "client truth", |b| {
-        b.restarts = true;
+        b.restarts.fill(true);
     };
     m12_fence_unforced: fence_unforced => "durability", |_| {};
     m13_count_read_promise: count_read_promise => "durability", |b| {
@@ -318,7 +318,7 @@ mutants! {
             "p1 restarts",
         ];
         b.opening.extend(over.map(String::from));
-        b.restarts = true;
+        b.restarts.fill(true);
         b.votes[0].push(Vote::No);
     };
     m19_horizon_unapplied: horizon_unapplied => "agreement", |b| {
