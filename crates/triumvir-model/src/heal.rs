@@ -1,7 +1,8 @@
 //! *Non-blocking*: from a state, only the parties that a condition names go on, under a fair schedule,
-//! until the branch in doubt is decided, and with it that of every other party. What is under way is lost first. What the parties hold in
-//! memory is lost as well, or kept: either could be what blocks them. What they come to is what all
-//! others say, that ever said anything: participants, clients and the log.
+//! until the branch in doubt is decided, and with it that of every other party. What is under way is
+//! lost first. What the parties hold in memory is lost as well, or kept: either could be what blocks
+//! them. What they come to is what all others say, that ever said anything: participants, clients and
+//! the log.
 
 mod ending;
 mod overtaken;
@@ -183,6 +184,9 @@ impl World {
                 let name = parties[0] + 1;
                 return Err(format!("p{name} comes to {outcome:?}, against what stands"));
             }
+            if condition == 4 && outcome == Outcome::Commit {
+                return Err("a transaction of which one refuses is committed".to_owned());
+            }
         }
         Ok(())
     }
@@ -190,7 +194,7 @@ impl World {
     /// What a schedule leads to. It depends on the cast, on what those in it are, and on nothing else:
     /// it is not watched, so the past has no part in it. Whether it agrees with the past is asked by
     /// the caller, for every past; whether its single steps are safe is asked of the same steps in the
-    /// exploration.
+    /// exploration, as far as its bounds go: here ballots have none.
     fn healed(&self, state: &State, cast: Cast<'_>) -> Healed {
         let nodes = |state: &State| -> Vec<u64> {
             let nodes = cast.parties.iter().map(|at| state.nodes[*at].hash());

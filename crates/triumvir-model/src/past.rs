@@ -32,10 +32,10 @@ pub(crate) struct Cause {
 }
 
 impl Cause {
-    fn upon(&self) -> Option<(ParticipantId, &Answer)> {
+    fn upon(&self) -> Option<(ParticipantId, Digest, &Answer)> {
         let message = self.message.as_deref()?;
         match (message.from, &message.body) {
-            (Some(from), Body::Answer(answer)) => Some((from, answer)),
+            (Some(from), Body::Answer(answer)) => Some((from, message.digest, answer)),
             _ => None,
         }
     }

@@ -314,6 +314,14 @@ pub fn long() -> Vec<Named> {
         ),
         ("two leader changes, ballots to round 2", recorded(3)),
         (
+            "two leader changes, ballots to round 2, T1 at p1",
+            asking([Pair, Never], recorded(3)),
+        ),
+        (
+            "three participants, one runs fence rounds, ballots to round 2",
+            fences(3, 1, 1, 2),
+        ),
+        (
             "a leader change, a crash each, ballots to round 2",
             crash(recorded(2)),
         ),

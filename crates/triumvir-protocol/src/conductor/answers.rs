@@ -26,7 +26,12 @@ impl Conductor {
                 | Answer::No { .. }
                 | Answer::Forgotten { .. }
         );
-        if !finished && let Some(request) = Self::evidence(coordinator, self.rules, txn, digest) {
+        let vote = matches!(
+            answer,
+            Answer::Yes { .. } | Answer::Read { .. } | Answer::No { .. }
+        );
+        let ignored = vote && self.rules.ignore_digest_in_vote();
+        if !finished && let Some(request) = Self::log_evidence(coordinator, txn, digest, ignored) {
             let recall = self
                 .flights
                 .get(&txn)
@@ -39,11 +44,6 @@ impl Conductor {
         let Some(flight) = self.flights.get_mut(&txn) else {
             return;
         };
-        let vote = matches!(
-            answer,
-            Answer::Yes { .. } | Answer::Read { .. } | Answer::No { .. }
-        );
-        let ignored = vote && self.rules.ignore_digest_in_vote();
         if flight.terms.digest != digest && !ignored || !flight.terms.lists(from) {
             return;
         }

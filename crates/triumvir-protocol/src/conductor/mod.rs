@@ -264,10 +264,23 @@ impl Conductor {
         txn: TxnId,
         digest: Digest,
     ) -> Option<Request> {
-        let same = |own: Digest| own == digest || rules.ignore_digest_in_inquiry();
+        let found = Self::log_evidence(coordinator, txn, digest, rules.ignore_digest_in_inquiry());
+        match found {
+            Some(Request::Horizon(_)) if rules.horizon_told_as_abort() => Some(Request::Abort),
+            found => found,
+        }
+    }
+
+    /// The same for whoever says something about `txn`; `any`: any digest counts as the same.
+    fn log_evidence(
+        coordinator: &Coordinator,
+        txn: TxnId,
+        digest: Digest,
+        any: bool,
+    ) -> Option<Request> {
+        let same = |own: Digest| own == digest || any;
         match coordinator.standing(txn) {
             Standing::Absent => None,
-            Standing::Forgotten if rules.horizon_told_as_abort() => Some(Request::Abort),
             Standing::Forgotten => Some(Request::Horizon(coordinator.horizon())),
             Standing::Open(open) if same(open.terms.digest) => None,
             Standing::Ended(ended) if ended.digest.is_none_or(same) => {

@@ -91,8 +91,9 @@ pub struct Word<'a> {
     pub request: Option<&'a Request>,
     /// The log as far as the sender has applied it; none: a participant's word.
     pub applied: Option<&'a Coordinator>,
-    /// The peer's answer that a participant says it upon, if one has just arrived.
-    pub upon: Option<(ParticipantId, &'a Answer)>,
+    /// The peer's answer, and the content that it is about, that a participant says it upon, if one has
+    /// just arrived.
+    pub upon: Option<(ParticipantId, Digest, &'a Answer)>,
 }
 
 /// A property that does not hold.

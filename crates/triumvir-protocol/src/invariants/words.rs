@@ -95,8 +95,10 @@ fn is_known(
 ) -> bool {
     let key = (word.txn, word.digest);
     let lists = |id| past.terms.get(&key).is_some_and(|terms| terms.lists(id));
-    let told = word.upon.filter(|(peer, _)| lists(*peer));
-    let told = told.and_then(|(_, answer)| match answer {
+    let told = word
+        .upon
+        .filter(|(peer, digest, _)| lists(*peer) && *digest == word.digest);
+    let told = told.and_then(|(_, _, answer)| match answer {
         Answer::Decided | Answer::Committed { .. } => Some(Value::Commit),
         Answer::No { .. } | Answer::Aborted => Some(Value::Abort),
         _ => None,
@@ -208,12 +210,13 @@ mod tests {
         check(&past, &view, &[word]).is_ok()
     }
 
-    /// The log has pre-commit and p2 has accepted it; p1 is prepared. What is said then is checked.
+    /// The log has pre-commit and p2 has accepted it; p1 is prepared. What is said then is checked; what is
+    /// said `upon` is about the same content, or about another one.
     fn may_tell(
         from: Option<ParticipantId>,
         request: &Request,
         log: bool,
-        upon: Option<(ParticipantId, &Answer)>,
+        upon: Option<(ParticipantId, bool, &Answer)>,
     ) -> bool {
         let work = Work::Payload(Payload::from([]));
         let listed = [P1, ParticipantId(2)];
@@ -267,7 +270,10 @@ mod tests {
             digest,
             request: Some(request),
             applied: from.is_none().then_some(applied),
-            upon,
+            upon: upon.map(|(peer, same, answer)| {
+                let about = if same { digest } else { crate::Digest([0; 32]) };
+                (peer, about, answer)
+            }),
         };
         let mut past = Chronicle::default();
         past.observe(&view);
@@ -281,9 +287,10 @@ mod tests {
         assert!(!may_tell(None, &commit, false, None));
         assert!(may_tell(Some(p2), &commit, false, None));
         assert!(!may_tell(Some(P1), &commit, false, None));
-        let told = |answer| may_tell(Some(P1), &commit, false, Some((p2, answer)));
-        assert!(told(&Answer::Decided) && !told(&Answer::Aborted));
-        let stranger = (ParticipantId(3), &Answer::Decided);
+        let told = |same, answer| may_tell(Some(P1), &commit, false, Some((p2, same, answer)));
+        assert!(told(true, &Answer::Decided) && !told(true, &Answer::Aborted));
+        assert!(!told(false, &Answer::Decided));
+        let stranger = (ParticipantId(3), true, &Answer::Decided);
         assert!(!may_tell(Some(P1), &commit, false, Some(stranger)));
         assert!(!may_tell(None, &Request::Abort, true, None));
     }

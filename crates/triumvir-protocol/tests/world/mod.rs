@@ -46,7 +46,7 @@ impl Envelope {
     fn word<'a>(
         &'a self,
         replicas: &'a BTreeMap<ReplicaId, Replica>,
-        upon: Option<&'a (ParticipantId, Answer)>,
+        upon: Option<&'a (ParticipantId, Digest, Answer)>,
     ) -> Word<'a> {
         let (from, applied) = match self.from {
             Party::Node(id) => (Some(id), None),
@@ -62,7 +62,7 @@ impl Envelope {
             digest: self.digest,
             request,
             applied,
-            upon: upon.map(|(peer, answer)| (*peer, answer)),
+            upon: upon.map(|(peer, digest, answer)| (*peer, *digest, answer)),
         }
     }
 }
@@ -112,7 +112,7 @@ pub(crate) struct World {
     /// Requests and inquiries since then.
     words: Vec<Envelope>,
     /// The answer that has just arrived at a participant, from whom.
-    upon: Option<(ParticipantId, Answer)>,
+    upon: Option<(ParticipantId, Digest, Answer)>,
     told: Vec<(TxnId, Option<Digest>, Reply)>,
 }
 

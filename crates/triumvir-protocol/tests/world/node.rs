@@ -131,7 +131,7 @@ impl World {
             }
             (Party::Node(from), Body::Answer(answer)) => {
                 machine.handle_answer(from, txn, digest, answer.clone(), &mut out);
-                self.upon = Some((from, answer));
+                self.upon = Some((from, digest, answer));
             }
             (_, body) => unreachable!("{body:?} is not for a participant"),
         }
