@@ -278,6 +278,10 @@ fn with_fences() -> Vec<Named> {
             fences(3, 1, 2, 1),
         ),
         (
+            "three participants, one runs fence rounds, ballots to round 2",
+            fences(3, 1, 1, 2),
+        ),
+        (
             "three participants, one READ, two run fence rounds, a leader change",
             reader,
         ),
@@ -316,10 +320,6 @@ pub fn long() -> Vec<Named> {
         (
             "two leader changes, ballots to round 2, T1 at p1",
             asking([Pair, Never], recorded(3)),
-        ),
-        (
-            "three participants, one runs fence rounds, ballots to round 2",
-            fences(3, 1, 1, 2),
         ),
         (
             "a leader change, a crash each, ballots to round 2",
