@@ -1,6 +1,6 @@
-//! Failpoints: a process test has the disk fail at a commit, or at another step. This room exists under the feature
-//! `failpoints` only, and does nothing for a point that the environment does not name (`FAILPOINTS`,
-//! which the binary reads when it starts). Nothing else may depend on it.
+//! Failpoints: a process test has the disk fail at a commit, or at another step. This room exists
+//! under the feature `failpoints` only, and does nothing for a point that the environment does not
+//! name (`FAILPOINTS`, which the binary reads when it starts). Nothing else may depend on it.
 //!
 //! A point is switched by fail-rs's `return` with the number of an operating system's error, which is
 //! what the step then ends with: `100*off->return(28)` is a disk that is full at the 101st commit,
