@@ -131,6 +131,19 @@ async fn a_message_beyond_all_bounds_is_not_read() -> anyhow::Result<()> {
         let mut client = TransactionsClient::new(channel(&system, &who)?);
         let request = commit(draw_txn(), vec![part("orders", 40 << 20)]);
         refused(client.commit(timed(request)).await, code, none)?;
+        let frame = |number, bytes| v1::CommitFrame {
+            commits: vec![v1::NumberedCommit {
+                number,
+                request: Some(commit(draw_txn(), vec![part("orders", bytes)])),
+                timeout_millis: 0,
+            }],
+        };
+        let frames = futures::stream::iter([frame(1, 1), frame(2, 40 << 20), frame(3, 1)]);
+        let answers = client.commit_many(timed(frames)).await?;
+        let mut answers = answers.into_inner();
+        let first = answers.message().await?.context("no answer")?.answers;
+        ensure!(first.len() == 1 && first[0].number == 1, "{first:?}");
+        refused(answers.message().await, code, none)?;
         let name = "x".repeat(40 << 20);
         let register = v1::RegisterRequest {
             name: name.clone(),

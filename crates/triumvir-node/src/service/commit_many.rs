@@ -23,7 +23,9 @@ const FRAMES_MAX: usize = 4;
 
 pub(super) type Answers = ReceiverStream<Result<v1::CommitAnswers, Status>>;
 
-/// Serves `frames` until they end and all is answered, or until nobody reads the answers.
+/// Serves `frames` until they end and all is answered, or until nobody reads the answers. After a frame
+/// that is too large to be read nothing is read any more; that is said when all before it is answered,
+/// of what has no answer then.
 pub(super) fn serve(
     service: TransactionsService,
     shared: Arc<Shared>,
@@ -47,13 +49,18 @@ async fn answer(
 ) {
     let mut under_way = FuturesUnordered::new();
     let mut open = true;
+    let mut unread = None;
     while open || !under_way.is_empty() {
         tokio::select! {
             frame = frames.next(), if open && under_way.len() < UNDER_WAY_MAX => match frame {
                 Some(Ok(frame)) => {
                     under_way.extend(frame.commits.into_iter().map(|c| commit(service, shared, c)));
                 }
-                Some(Err(_)) | None => open = false,
+                Some(Err(status)) => {
+                    open = false;
+                    unread = Some(status).filter(|status| status.code() == tonic::Code::OutOfRange);
+                }
+                None => open = false,
             },
             Some(first) = under_way.next(), if !under_way.is_empty() => {
                 let frame = gather(shared, first, &mut under_way);
@@ -62,6 +69,11 @@ async fn answer(
                 }
             }
         }
+    }
+    if let Some(status) = unread {
+        let failure = Failure::new(Code::RequestTooLarge, status.message());
+        // Whoever reads no more need not be told.
+        let _ = sender.send(Err(failure.into())).await;
     }
 }
 
