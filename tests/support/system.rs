@@ -93,16 +93,6 @@ impl System {
             .await?)
     }
 
-    /// Waits until a replica answers.
-    pub async fn wait_answers(&mut self, who: &Who) -> anyhow::Result<()> {
-        let probe = async |cluster: &mut Cluster| {
-            let status = cluster.status(who).await;
-            status.map(drop).map_err(|error| error.to_string())
-        };
-        let waited_for = format!("{who} to answer");
-        Ok(self.cluster.wait_until(&waited_for, probe).await?)
-    }
-
     /// Waits until a process has killed itself at a failpoint.
     pub async fn wait_killed(&mut self, who: &Who) -> anyhow::Result<()> {
         let status = self.cluster.wait_exit(who).await?;
