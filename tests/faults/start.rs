@@ -10,11 +10,12 @@ use super::ended;
 
 /// A disk that is full before the log has its place.
 const NO_ROOM_BYTES: u64 = 1 << 20;
-/// A disk with less room than the files of a process take that has run; its own log fits.
-const LITTLE_ROOM_BYTES: u64 = 128 << 10;
+/// A disk with less room than the files of a process take that has run. What it says on stderr, which
+/// goes to a file too, is far less.
+const LITTLE_ROOM_BYTES: u64 = 1 << 20;
 /// Transactions, one after the other, by which every log becomes larger than that: each forces at least
 /// a page at every process.
-const COMMITS: usize = 60;
+const COMMITS: usize = 300;
 /// What one of them stores.
 const VALUE_BYTES: usize = 20_000;
 
