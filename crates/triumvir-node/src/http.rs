@@ -42,7 +42,7 @@ impl Listener for Attended {
     }
 }
 
-/// Serves `routes` until `end`, and ends every connection that has been silent for thirty seconds.
+/// Serves `routes` until `end`, and ends every connection on which nothing was heard for ninety seconds.
 ///
 /// # Errors
 ///

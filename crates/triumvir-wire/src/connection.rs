@@ -15,10 +15,12 @@ const PREFACE_BYTES: usize = 24;
 /// How long a peer may take for that.
 const PREFACE_TIME: Duration = Duration::from_secs(10);
 /// How long a peer may be silent where nothing asks it whether it is there.
-const SILENCE_MAX: Duration = Duration::from_secs(30);
+/// Longer than scrapers of metrics pause between two requests.
+const SILENCE_MAX: Duration = Duration::from_secs(90);
 
-/// A connection that was accepted, whose reads fail with [`io::ErrorKind::TimedOut`] once its peer has
-/// been silent for too long. Must be used inside a tokio runtime with time enabled.
+/// A connection that was accepted. What waits for its peer, who sends or takes nothing, fails with
+/// [`io::ErrorKind::TimedOut`] once nothing has been read for too long. Must be used inside a tokio
+/// runtime with time enabled.
 #[derive(Debug)]
 pub struct Connection<S> {
     stream: S,
@@ -47,8 +49,8 @@ impl<S> Connection<S> {
         }
     }
 
-    /// A connection for HTTP/1, on which something must be heard every thirty seconds, also between two
-    /// requests.
+    /// A connection for HTTP/1, on which something must be heard every ninety seconds, also between two
+    /// requests. Who sends requests and does not take the answers, so that no more is read, is silent.
     pub fn http1(stream: S) -> Self {
         let until = Box::pin(sleep(SILENCE_MAX));
         Self {
@@ -86,6 +88,21 @@ impl Watch {
     }
 }
 
+impl<S> Connection<S> {
+    /// `polled`, or an error when that waits for a peer that was silent for too long.
+    fn attend<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        polled: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if polled.is_pending() && self.watch.poll(context).is_ready() {
+            let error = io::Error::new(io::ErrorKind::TimedOut, "the peer is silent");
+            return Poll::Ready(Err(error));
+        }
+        polled
+    }
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -94,17 +111,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
-        match &read {
-            Poll::Ready(Ok(())) => self.watch.hear(buffer.filled().len() - before),
-            Poll::Ready(Err(_)) => {}
-            Poll::Pending => {
-                if self.watch.poll(context).is_ready() {
-                    let error = io::Error::new(io::ErrorKind::TimedOut, "the peer is silent");
-                    return Poll::Ready(Err(error));
-                }
-            }
+        if let Poll::Ready(Ok(())) = &read {
+            self.watch.hear(buffer.filled().len() - before);
         }
-        read
+        self.attend(context, read)
     }
 }
 
@@ -114,15 +124,18 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.attend(context, written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        self.attend(context, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        let shut = Pin::new(&mut self.stream).poll_shutdown(context);
+        self.attend(context, shut)
     }
 
     fn poll_write_vectored(
@@ -130,7 +143,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.attend(context, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -188,6 +202,20 @@ mod tests {
         let mut more = [0; 1];
         let silent = tokio::time::timeout(PREFACE_TIME * 100, connection.read(&mut more));
         assert!(silent.await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_takes_no_answer_is_not_waited_for() {
+        let (mut peer, stream) = duplex(64);
+        let mut connection = Connection::http1(stream);
+        peer.write_all(b"xx").await.unwrap();
+        connection.read_u8().await.unwrap();
+        // What the peer says more is not read before the answer is written.
+        let error = connection.write_all(&[b'x'; 65]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        let slices = [IoSlice::new(b"x")];
+        let error = connection.write_vectored(&slices).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 
     #[tokio::test(start_paused = true)]
