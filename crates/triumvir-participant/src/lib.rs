@@ -26,6 +26,7 @@
 //! Nothing in this crate decides anything about a transaction: that is
 //! [`Participant`](triumvir_protocol::Participant)'s part, which is driven here.
 
+mod coded;
 mod config;
 mod dial;
 mod directory;

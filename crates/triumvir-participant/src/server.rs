@@ -11,11 +11,10 @@ use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
-use tower::util::MapResponseLayer;
 use triumvir_wire::Connection;
-use triumvir_wire::status::name_oversize;
 use triumvir_wire::v1::peers_server::PeersServer;
 
+use crate::coded::Coded;
 use crate::error::{RunError, StartError};
 use crate::peers::PeerService;
 
@@ -80,7 +79,7 @@ pub(crate) async fn serve(
         mut names,
         health,
     } = services;
-    routes.add_service(peers);
+    routes.add_service(Coded::new(peers));
     names.push(<PeersServer<PeerService> as NamedService>::NAME);
     for name in names {
         health
@@ -90,7 +89,6 @@ pub(crate) async fn serve(
     let serve = Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE))
-        .layer(MapResponseLayer::new(name_oversize))
         .add_routes(routes.routes())
         .serve_with_incoming_shutdown(incoming.map_ok(Connection::http2), stop.cancelled());
     let closed = async {

@@ -7,11 +7,15 @@ mod reads;
 mod state;
 mod store;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
+use tonic::body::Body;
+use tonic::codegen::{Service, http};
+use tonic::server::NamedService;
 use triumvir_kv::{Age, Changes, Intent, Vote};
 use triumvir_protocol::{Payload, TxnId};
 use triumvir_storage::{Database, KvTables};
@@ -20,6 +24,7 @@ use triumvir_wire::v1::key_value_server::KeyValueServer;
 use self::reads::KvReads;
 use self::state::{Shared, Verdict};
 use crate::Write;
+use crate::coded::Coded;
 use crate::folder::DataFolder;
 use crate::resource::{BranchId, Prepared, Recovered, Refusal, Resource, ResourceError};
 
@@ -75,8 +80,20 @@ impl KvResource {
     /// The read service over it, to be given to [`Builder::serve`](crate::Builder::serve). It may
     /// outlive the resource and does not keep the folder open.
     #[must_use]
-    pub fn service(&self) -> KeyValueServer<impl triumvir_wire::v1::key_value_server::KeyValue> {
-        KeyValueServer::new(KvReads::new(self.config.clone(), self.shared.clone()))
+    pub fn service(
+        &self,
+    ) -> impl Service<
+        http::Request<Body>,
+        Response = http::Response<Body>,
+        Error = Infallible,
+        Future: Send,
+    > + NamedService
+    + Clone
+    + Send
+    + Sync
+    + use<> {
+        let reads = KvReads::new(self.config.clone(), self.shared.clone());
+        Coded::new(KeyValueServer::new(reads))
     }
 
     fn vote(&self, txn: TxnId, prepared: &triumvir_kv::Prepared) -> Prepared {

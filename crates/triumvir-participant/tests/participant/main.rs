@@ -2,6 +2,7 @@
 //! coordinator that says exactly what a test wants it to say.
 
 mod coordinator;
+mod foreign;
 mod identity;
 mod locks;
 mod peers;

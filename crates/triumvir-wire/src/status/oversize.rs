@@ -1,5 +1,5 @@
-//! A message that is larger than any may be is refused by gRPC itself, before there is anything of ours:
-//! its refusal is given our code here.
+//! A message that is larger than any may be is refused by gRPC itself, before there is anything of
+//! ours: its refusal is given our code here.
 
 use tonic::codegen::http::Response;
 use tonic::codegen::http::header::{HeaderMap, HeaderName, HeaderValue};
@@ -9,9 +9,10 @@ use super::{APPLIED_METADATA, CODE_METADATA, Code};
 /// The header that has a status in it, in place of an answer.
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
-/// Gives a response that says no more than that the request's message was too large to be read the code
-/// [`Code::RequestTooLarge`]. Any other is left as it is. For servers, which put it behind all services:
-/// none of them says `OUT_OF_RANGE` for another reason.
+/// Gives a response that says no more than that the request's message was too large to be read the
+/// code [`Code::RequestTooLarge`]. Any other is left as it is. For Triumvir's own services, and those
+/// that are served beside them at a replica: none of them says `OUT_OF_RANGE` for another reason.
+/// Nobody else's, who may mean by it something that was half applied.
 pub fn name_oversize<B>(mut response: Response<B>) -> Response<B> {
     if is_oversize(response.headers()) {
         let code = Code::RequestTooLarge;
