@@ -1,6 +1,7 @@
 //! Three replicas in one process, over real gRPC on loopback and real files: elections, failover,
 //! restarts, snapshots and transfers. Every wait is for a condition.
 
+mod half_way;
 mod link;
 mod node;
 mod refusal;

@@ -340,6 +340,16 @@ impl Cluster {
     /// Lets everybody reach everybody.
     pub(crate) async fn heal(&mut self) {
         let ids: Vec<u64> = self.ids().collect();
+        self.connect(&ids).await;
+    }
+
+    /// Lets two nodes reach each other that were cut.
+    pub(crate) async fn mend(&mut self, one: u64, other: u64) {
+        self.connect(&[one, other]).await;
+    }
+
+    /// Lets these reach each other.
+    async fn connect(&mut self, ids: &[u64]) {
         let pairs = ids
             .iter()
             .flat_map(|from| ids.iter().map(move |to| (*from, *to)));
