@@ -82,66 +82,23 @@ fn is_backed(past: &Chronicle, stored: &Stored<'_>, said: &Said<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
-
     use super::*;
-    use crate::{Branch, Coordinator, Horizon, Mode, ParticipantId, Payload, Record};
-    use crate::{Terms, TxnId, Work};
+    use crate::invariants::pair::{P1, P2, Pair, TXN};
 
     /// Whether p1, whose disk says that it is prepared, may say DECIDED: the log has pre-commit, and p2 has
     /// accepted it or not.
     fn may_say_decided(accepted: bool) -> bool {
-        let txn = TxnId::from_u128(1);
-        let listed = [1, 2].map(ParticipantId);
-        let work = Work::Payload(Payload::from([]));
-        let parts = listed.map(|id| (id, work.clone()));
-        let terms = Terms::of(Mode::ThreePhase, &parts).unwrap();
-        let (digest, age, ballot) = (terms.digest, txn, Ballot::ZERO);
-        let branches = |accepted| {
-            let terms = terms.clone();
-            let state = if accepted {
-                BranchState::PreCommitted { terms, age, ballot }
-            } else {
-                BranchState::Prepared {
-                    terms,
-                    age,
-                    promised: ballot,
-                    accepted: None,
-                }
-            };
-            let results = Payload::from([]);
-            let branch = Branch {
-                digest,
-                state,
-                results,
-            };
-            BTreeMap::from([(txn, branch)])
-        };
-        let (one, other) = (branches(false), branches(accepted));
-        let (effects, locked) = (BTreeMap::new(), BTreeSet::from([txn]));
-        let stored = |branches| Stored {
-            horizon: Horizon::default(),
-            branches,
-            effects: &effects,
-            locked: &locked,
-        };
-        let mut recorded = Coordinator::default();
-        let voters = listed.into();
-        let (from, answer) = (listed[0], &Answer::Decided);
-        let terms = terms.clone();
-        recorded.apply(1, Record::PreCommit { txn, terms, voters });
-        let said = Said {
-            from,
-            txn,
-            digest,
-            answer,
-        };
-        let view = View {
-            coordinators: vec![&recorded],
-            participants: [(listed[0], stored(&one)), (listed[1], stored(&other))].into(),
-            said: vec![said],
-            ..View::default()
-        };
+        let mut pair = Pair::prepared();
+        if accepted {
+            pair.pre_commit(P2);
+        }
+        let mut view = pair.view();
+        view.said.push(Said {
+            from: P1,
+            txn: TXN,
+            digest: pair.terms.digest,
+            answer: &Answer::Decided,
+        });
         let mut past = Chronicle::default();
         past.observe(&view);
         check(&past, &view).is_ok()

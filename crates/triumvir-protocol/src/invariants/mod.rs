@@ -12,6 +12,8 @@ mod forget;
 mod forget_in_doubt;
 mod isolation;
 mod one_value;
+#[cfg(test)]
+mod pair;
 mod resurrection;
 mod stability;
 mod validity;

@@ -160,54 +160,25 @@ fn is_stored(stored: &Stored<'_>, key: Key, request: Option<&Request>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
-
     use super::*;
-    use crate::{Ballot, Horizon, Payload, Record, Terms, TxnId, Work};
-
-    const TXN: TxnId = TxnId::from_u128(1);
-    const P1: ParticipantId = ParticipantId(1);
+    use crate::Ballot;
+    use crate::invariants::pair::{P1, P2, Pair, TXN};
 
     /// What p1, prepared with this promise and acceptance, may say.
     fn may_say(request: Option<&Request>, promised: Ballot, accepted: Option<Ballot>) -> bool {
-        let work = Work::Payload(Payload::from([]));
-        let parts = [(P1, work.clone()), (ParticipantId(2), work)];
-        let terms = Terms::of(Mode::ThreePhase, &parts).unwrap();
-        let (digest, value) = (terms.digest, Value::Abort);
-        let state = BranchState::Prepared {
-            terms,
-            age: TXN,
-            promised,
-            accepted: accepted.map(|ballot| Accepted { ballot, value }),
-        };
-        let branch = Branch {
-            digest,
-            state,
-            results: Payload::from([]),
-        };
-        let (branches, effects) = (BTreeMap::from([(TXN, branch)]), BTreeMap::new());
-        let locked = BTreeSet::from([TXN]);
-        let stored = Stored {
-            horizon: Horizon::default(),
-            branches: &branches,
-            effects: &effects,
-            locked: &locked,
-        };
-        let view = View {
-            participants: BTreeMap::from([(P1, stored)]),
-            ..View::default()
-        };
+        let mut pair = Pair::prepared();
+        let value = Value::Abort;
+        let accepted = accepted.map(|ballot| Accepted { ballot, value });
+        pair.promise(P1, promised, accepted);
         let word = Word {
             from: Some(P1),
             txn: TXN,
-            digest,
+            digest: pair.terms.digest,
             request,
             applied: None,
             upon: None,
         };
-        let mut past = Chronicle::default();
-        past.observe(&view);
-        check(&past, &view, &[word]).is_ok()
+        may_be_said(&pair, &word)
     }
 
     /// The log has pre-commit and p2 has accepted it; p1 is prepared. What is said then is checked; what is
@@ -218,55 +189,13 @@ mod tests {
         log: bool,
         upon: Option<(ParticipantId, bool, &Answer)>,
     ) -> bool {
-        let work = Work::Payload(Payload::from([]));
-        let listed = [P1, ParticipantId(2)];
-        let parts = listed.map(|id| (id, work.clone()));
-        let terms = Terms::of(Mode::ThreePhase, &parts).unwrap();
-        let (digest, age, ballot) = (terms.digest, TXN, Ballot::ZERO);
-        let branch = |state| {
-            let results = Payload::from([]);
-            let branch = Branch {
-                digest,
-                state,
-                results,
-            };
-            BTreeMap::from([(TXN, branch)])
-        };
-        let prepared = branch(BranchState::Prepared {
-            terms: terms.clone(),
-            age,
-            promised: ballot,
-            accepted: None,
-        });
-        let accepted = branch(BranchState::PreCommitted {
-            terms: terms.clone(),
-            age,
-            ballot,
-        });
-        let (effects, locked) = (BTreeMap::new(), BTreeSet::from([TXN]));
-        let stored = |branches| Stored {
-            horizon: Horizon::default(),
-            branches,
-            effects: &effects,
-            locked: &locked,
-        };
-        let empty = Coordinator::default();
-        let mut recorded = empty.clone();
-        let (txn, voters) = (TXN, listed.into());
-        recorded.apply(1, Record::PreCommit { txn, terms, voters });
-        let view = View {
-            coordinators: vec![&recorded],
-            participants: [
-                (P1, stored(&prepared)),
-                (ParticipantId(2), stored(&accepted)),
-            ]
-            .into(),
-            ..View::default()
-        };
-        let applied = if log { &recorded } else { &empty };
+        let mut pair = Pair::prepared();
+        pair.pre_commit(P2);
+        let (digest, empty) = (pair.terms.digest, Coordinator::default());
+        let applied = if log { &pair.log } else { &empty };
         let word = Word {
             from,
-            txn,
+            txn: TXN,
             digest,
             request: Some(request),
             applied: from.is_none().then_some(applied),
@@ -275,19 +204,24 @@ mod tests {
                 (peer, about, answer)
             }),
         };
+        may_be_said(&pair, &word)
+    }
+
+    fn may_be_said(pair: &Pair, word: &Word<'_>) -> bool {
+        let view = pair.view();
         let mut past = Chronicle::default();
         past.observe(&view);
-        check(&past, &view, &[word]).is_ok()
+        check(&past, &view, std::slice::from_ref(word)).is_ok()
     }
 
     #[test]
     fn an_outcome_is_told_by_those_who_can_know_it() {
-        let (commit, p2) = (Request::DoCommit, ParticipantId(2));
+        let commit = Request::DoCommit;
         assert!(may_tell(None, &commit, true, None));
         assert!(!may_tell(None, &commit, false, None));
-        assert!(may_tell(Some(p2), &commit, false, None));
+        assert!(may_tell(Some(P2), &commit, false, None));
         assert!(!may_tell(Some(P1), &commit, false, None));
-        let told = |same, answer| may_tell(Some(P1), &commit, false, Some((p2, same, answer)));
+        let told = |same, answer| may_tell(Some(P1), &commit, false, Some((P2, same, answer)));
         assert!(told(true, &Answer::Decided) && !told(true, &Answer::Aborted));
         assert!(!told(false, &Answer::Decided));
         let stranger = (ParticipantId(3), true, &Answer::Decided);
