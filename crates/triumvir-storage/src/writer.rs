@@ -394,7 +394,11 @@ impl Stream {
             let forcing = Instant::now();
             #[cfg(feature = "failpoints")]
             failpoint::reach("storage::before-force")?;
+            // While the state before is being read, redb leaves the pages that this commit frees to the
+            // next one; otherwise it frees them in a second commit of its own.
+            let before = self.database.read()?;
             txn.commit()?;
+            drop(before);
             #[cfg(feature = "failpoints")]
             failpoint::reach("storage::after-force")?;
             Ok::<_, StorageError>(forcing.elapsed())

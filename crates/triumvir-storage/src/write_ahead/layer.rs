@@ -125,8 +125,8 @@ impl Layer {
         let end = self.checked_end(offset, data.len())?;
         for block in offset / BLOCK..end.div_ceil(BLOCK) {
             let (from, into) = overlap(block, offset, data.len());
-            if let Ok(whole) = Block::try_from(&data[from.clone()]) {
-                self.blocks.insert(block, Box::new(whole));
+            if let Ok(whole) = Box::<[u8]>::from(&data[from.clone()]).try_into() {
+                self.blocks.insert(block, whole);
                 continue;
             }
             if !self.blocks.contains_key(&block) {
