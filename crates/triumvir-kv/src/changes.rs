@@ -1,14 +1,15 @@
 //! What a branch will do to the store if it commits.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::{Key, Value};
 
 /// Keys in order, each with the value that it gets, or with `None` if it is deleted.
 ///
-/// Storing them twice is the same as storing them once.
+/// Storing them twice is the same as storing them once. Clones share them.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
-pub struct Changes(BTreeMap<Key, Option<Value>>);
+pub struct Changes(Arc<BTreeMap<Key, Option<Value>>>);
 
 impl Changes {
     /// Whether nothing is changed.
@@ -33,7 +34,7 @@ impl Changes {
 
     /// Stores the changes in a map.
     pub fn apply_to(&self, store: &mut BTreeMap<Key, Value>) {
-        for (key, value) in &self.0 {
+        for (key, value) in &*self.0 {
             match value {
                 Some(value) => store.insert(key.clone(), value.clone()),
                 None => store.remove(key),
@@ -42,12 +43,12 @@ impl Changes {
     }
 
     pub(crate) fn set(&mut self, key: Key, value: Option<Value>) {
-        self.0.insert(key, value);
+        Arc::make_mut(&mut self.0).insert(key, value);
     }
 }
 
 impl FromIterator<(Key, Option<Value>)> for Changes {
     fn from_iter<I: IntoIterator<Item = (Key, Option<Value>)>>(changes: I) -> Self {
-        Self(changes.into_iter().collect())
+        Self(Arc::new(changes.into_iter().collect()))
     }
 }

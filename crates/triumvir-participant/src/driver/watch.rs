@@ -4,6 +4,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use metrics::{Counter, counter};
 use triumvir_protocol::{
     Alarm, Answer, Branch, BranchState, Force, Message, ParticipantId, ParticipantTimer, Request,
     Target, TxnId,
@@ -13,20 +14,34 @@ use triumvir_protocol::{
 const LINES_MAX: usize = 20;
 
 /// The branches that wait for an outcome, and those among them that have waited long.
-#[derive(Default)]
 pub(super) struct Watch {
     in_doubt: BTreeSet<TxnId>,
     overdue: HashSet<TxnId>,
     /// Branches that became overdue, and that were resolved then, since the last publication.
     news: (usize, usize),
+    votes: Votes,
+}
+
+/// What every vote counts in, looked up once.
+struct Votes {
+    yes: Counter,
+    read: Counter,
+    no: Counter,
 }
 
 impl Watch {
     pub(super) fn restore<'a>(branches: impl Iterator<Item = (TxnId, &'a Branch)>) -> Self {
-        let in_doubt = branches.map(|(txn, _)| txn).collect();
+        let votes =
+            |vote: &'static str| counter!("triumvir_participant_votes_total", "vote" => vote);
         Self {
-            in_doubt,
-            ..Self::default()
+            in_doubt: branches.map(|(txn, _)| txn).collect(),
+            overdue: HashSet::new(),
+            news: (0, 0),
+            votes: Votes {
+                yes: votes("yes"),
+                read: votes("read"),
+                no: votes("no"),
+            },
         }
     }
 
@@ -74,11 +89,11 @@ impl Watch {
 
     pub(super) fn sent(&self, target: Target, txn: TxnId, message: &Message) {
         let vote = match message {
-            Message::Answer(Answer::Yes { .. }) => "yes",
-            Message::Answer(Answer::Read { .. }) => "read",
+            Message::Answer(Answer::Yes { .. }) => &self.votes.yes,
+            Message::Answer(Answer::Read { .. }) => &self.votes.read,
             Message::Answer(Answer::No { reason }) => {
                 tracing::debug!(%txn, code = reason.code(), "voted no");
-                "no"
+                &self.votes.no
             }
             Message::Request(request) => {
                 if let Target::Peer(peer) = target {
@@ -88,7 +103,7 @@ impl Watch {
             }
             _ => return,
         };
-        metrics::counter!("triumvir_participant_votes_total", "vote" => vote).increment(1);
+        vote.increment(1);
     }
 
     pub(super) fn alarm(&self, txn: TxnId, alarm: Alarm) {
@@ -102,7 +117,7 @@ impl Watch {
                 "ALARM: told the opposite of what was done here",
             ),
         };
-        metrics::counter!("triumvir_participant_alarms_total", "kind" => kind).increment(1);
+        counter!("triumvir_participant_alarms_total", "kind" => kind).increment(1);
         tracing::error!(%txn, kind, "{text}");
     }
 

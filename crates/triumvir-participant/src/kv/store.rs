@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use metrics::Gauge;
 use triumvir_kv::{Changes, Key, Operation, Operations, Storage, Value};
 use triumvir_storage::{KvTables, ReadTransaction, StorageError, WeakDatabase};
 
@@ -18,6 +19,8 @@ use triumvir_storage::{KvTables, ReadTransaction, StorageError, WeakDatabase};
 pub(super) struct Store {
     database: WeakDatabase,
     overlay: Mutex<BTreeMap<Key, Pending>>,
+    /// How many keys the overlay has.
+    depth: Gauge,
 }
 
 #[derive(Clone, Debug)]
@@ -32,6 +35,7 @@ impl Store {
         Self {
             database,
             overlay: Mutex::default(),
+            depth: metrics::gauge!("triumvir_kv_overlay_keys"),
         }
     }
 
@@ -47,7 +51,7 @@ impl Store {
                 },
             );
         }
-        depth(&overlay);
+        self.depth.set(overlay.len() as f64);
     }
 
     /// The changes of commit number `commit` are in the database.
@@ -61,7 +65,7 @@ impl Store {
                 overlay.remove(key);
             }
         }
-        depth(&overlay);
+        self.depth.set(overlay.len() as f64);
     }
 
     /// The committed entries whose keys begin with `prefix`, as of now if no commit is shown meanwhile.
@@ -194,10 +198,6 @@ impl Snapshot {
         }
         Ok((bytes <= bytes_max).then(|| entries.into_iter().collect()))
     }
-}
-
-fn depth(overlay: &BTreeMap<Key, Pending>) {
-    metrics::gauge!("triumvir_kv_overlay_keys").set(overlay.len() as f64);
 }
 
 impl Storage for Store {
