@@ -362,6 +362,10 @@ fn long_of_three() -> Vec<Named> {
             crash_at(&[1], fences(3, 3, 1, 1)),
         ),
         (
+            "three participants, all run fence rounds, a crash of p1 and of p2",
+            crash_at(&[1, 2], fences(3, 3, 1, 1)),
+        ),
+        (
             "three participants, two run fence rounds, a leader change, a crash each",
             crash(fences(3, 2, 2, 1)),
         ),
