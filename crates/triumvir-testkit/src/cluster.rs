@@ -175,6 +175,23 @@ impl Cluster {
         self.signal(who, Signal::SIGTERM)
     }
 
+    /// Ends every process that runs as an operator would, with SIGTERM, and waits until all have ended.
+    ///
+    /// # Errors
+    ///
+    /// One cannot be asked to, or does not end before the deadline.
+    pub async fn shut_down(mut self) -> Result<(), ClusterError> {
+        let running = self.seats.iter().filter(|seat| seat.is_started());
+        let running: Vec<_> = running.map(|seat| seat.who().clone()).collect();
+        for who in &running {
+            self.terminate(who)?;
+        }
+        for who in &running {
+            self.wait_exit(who).await?;
+        }
+        Ok(())
+    }
+
     /// Stops a process with SIGSTOP: it keeps its ports and its connections and does nothing.
     ///
     /// # Errors

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, ensure};
 use serde_json::Value;
 
-use crate::process::{self, root};
+use crate::dist;
+use crate::process::root;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -41,20 +42,15 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let Neighbour::Etcd = args.with;
     let version = Command::new("etcd").arg("--version").output();
     version.context("etcd is not installed: apt-get install etcd-server")?;
-    let dist = ["build", "--profile", "dist", "--locked", "--package"];
-    process::cargo(dist.iter().chain(&["triumvir-cli"]))?;
-    process::cargo(
-        dist.iter()
-            .chain(&["triumvir-benches", "--bin", "etcd-load"]),
-    )?;
+    let [ours, load] = dist::build([dist::TRIUMVIR, ("triumvir-benches", "etcd-load")])?;
     println!(
         "clients  etcd puts/s  p50 ms  three-phase/s  p50 ms  ratio  two-phase/s  p50 ms  ratio"
     );
     for &clients in &args.clients {
         for _ in 0..args.pairs {
-            let etcd = etcd(clients, args.seconds)?;
-            let three = ours(clients, args.seconds, "three-phase")?;
-            let two = ours(clients, args.seconds, "two-phase")?;
+            let etcd = etcd(&load, clients, args.seconds)?;
+            let three = bench(&ours, clients, args.seconds, "three-phase")?;
+            let two = bench(&ours, clients, args.seconds, "two-phase")?;
             println!(
                 "{clients:7}  {:11.0}  {:6.1}  {:13.0}  {:6.1}  {:5.2}  {:11.0}  {:6.1}  {:5.2}",
                 etcd.per_second,
@@ -71,8 +67,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn ours(clients: u32, seconds: u32, protocol: &str) -> anyhow::Result<Measured> {
-    let mut command = Command::new(target().join("triumvir"));
+fn bench(ours: &Path, clients: u32, seconds: u32, protocol: &str) -> anyhow::Result<Measured> {
+    let mut command = Command::new(ours);
     command.args(["bench", "--local", "--warmup", "3s", "--output", "json"]);
     command.args(["--clients", &clients.to_string(), "--protocol", protocol]);
     command.args(["--duration", &format!("{seconds}s")]);
@@ -84,9 +80,9 @@ fn ours(clients: u32, seconds: u32, protocol: &str) -> anyhow::Result<Measured> 
     })
 }
 
-fn etcd(clients: u32, seconds: u32) -> anyhow::Result<Measured> {
-    let cluster = Etcd::start()?;
-    let mut command = Command::new(target().join("etcd-load"));
+fn etcd(load: &Path, clients: u32, seconds: u32) -> anyhow::Result<Measured> {
+    let cluster = Etcd::start(load)?;
+    let mut command = Command::new(load);
     command.args(["--endpoints", &cluster.endpoints()]);
     command.args(["--clients", &clients.to_string()]);
     command.args(["--seconds", &seconds.to_string()]);
@@ -95,10 +91,6 @@ fn etcd(clients: u32, seconds: u32) -> anyhow::Result<Measured> {
         per_second: number(&report["puts_per_second"])?,
         p50_millis: number(&report["p50_millis"])?,
     })
-}
-
-fn target() -> PathBuf {
-    root().join("target/dist")
 }
 
 fn json(command: &mut Command) -> anyhow::Result<Value> {
@@ -122,7 +114,7 @@ impl Etcd {
     const CLIENT_PORTS: [u16; 3] = [23791, 23792, 23793];
     const PEER_PORTS: [u16; 3] = [23801, 23802, 23803];
 
-    fn start() -> anyhow::Result<Self> {
+    fn start(load: &Path) -> anyhow::Result<Self> {
         let folder = root().join(format!("target/etcd-{}", std::process::id()));
         let mut cluster = Self {
             nodes: Vec::new(),
@@ -133,7 +125,7 @@ impl Etcd {
             cluster.nodes.push(child);
         }
         let began = Instant::now();
-        while !cluster.answers() {
+        while !cluster.answers(load) {
             ensure!(
                 began.elapsed() < Duration::from_secs(30),
                 "etcd does not come up"
@@ -174,8 +166,8 @@ impl Etcd {
     }
 
     /// Whether a put goes through.
-    fn answers(&self) -> bool {
-        let mut probe = Command::new(target().join("etcd-load"));
+    fn answers(&self, load: &Path) -> bool {
+        let mut probe = Command::new(load);
         probe.args(["--endpoints", &self.endpoints(), "--clients", "1"]);
         probe.args(["--seconds", "0", "--warmup", "0"]);
         json(&mut probe).is_ok()

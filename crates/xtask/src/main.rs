@@ -5,6 +5,7 @@
 
 mod compare;
 mod deny;
+mod dist;
 mod model;
 mod process;
 mod test;
@@ -24,6 +25,8 @@ enum Task {
     Deny,
     /// Check the core exhaustively within stated bounds, and that every broken rule is found.
     Model(model::Args),
+    /// Build the binary to deploy, optimised for what a cluster of it does: half an hour, or less.
+    Dist,
     /// Measure beside another system on this machine.
     Compare(compare::Args),
     /// Everything that CI runs: format, clippy, tidy, deny, test.
@@ -36,6 +39,7 @@ fn main() -> anyhow::Result<()> {
         Task::Tidy => tidy::run(),
         Task::Deny => deny::run(),
         Task::Model(args) => model::run(&args),
+        Task::Dist => dist::run(),
         Task::Compare(args) => compare::run(&args),
         Task::Ci => {
             process::cargo(["fmt", "--all", "--check"])?;

@@ -138,8 +138,8 @@ pub(crate) async fn run(
 ) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::new()?;
     tokio::select! {
-        shown = measure(args, globals, output) => {
-            shown?;
+        measured = measure(args, globals, output) => {
+            measured?;
             Ok(Exit::Ok.into())
         }
         signal = signals.next() => {
@@ -149,13 +149,22 @@ pub(crate) async fn run(
     }
 }
 
-/// Measures what is asked for, and shows it.
+/// Measures what is asked for, and ends in order what was started for it.
 async fn measure(args: &Args, globals: &Globals, output: &Output) -> anyhow::Result<()> {
     let mut target = if args.local {
         Target::local(args, globals.timeout).await?
     } else {
         Target::running(args, globals)?
     };
+    show(args, &mut target, output).await?;
+    if let Some(cluster) = target.cluster {
+        cluster.shut_down().await?;
+    }
+    Ok(())
+}
+
+/// Measures, and shows it.
+async fn show(args: &Args, target: &mut Target, output: &Output) -> anyhow::Result<()> {
     if target.participants.is_empty() {
         return Err(Failure::usage("--participants names none").into());
     }
@@ -163,12 +172,12 @@ async fn measure(args: &Args, globals: &Globals, output: &Output) -> anyhow::Res
     if in_memory {
         output.note("the folder is in memory, where forcing a write costs nothing; see --dir");
     }
-    let work = Arc::new(work(args, &target));
+    let work = Arc::new(work(args, target));
     if let Some(kills) = args.kills {
         if args.clients.len() > 1 {
             return Err(Failure::usage("--kills takes one number of --clients").into());
         }
-        let report = failover::measure(args, kills, &mut target, &work, output).await?;
+        let report = failover::measure(args, kills, target, &work, output).await?;
         return Ok(output.show(&report, || table::failovers(&report, output))?);
     }
     if target.http.is_empty() {
@@ -180,7 +189,7 @@ async fn measure(args: &Args, globals: &Globals, output: &Output) -> anyhow::Res
             "{clients} clients: {:?} after {:?}",
             args.duration, args.warmup
         ));
-        rounds.push(round(args, &target, &work, *clients).await?);
+        rounds.push(round(args, target, &work, *clients).await?);
     }
     let report = Report {
         protocol: args.protocol.name(),
