@@ -117,6 +117,15 @@ async fn rolling_restart_under_load_aborts_nothing() -> anyhow::Result<()> {
     }
     load.wait_progress(&mut system).await?;
     load.end(&system).await?;
+    let mut logs = system
+        .cluster
+        .replicas()
+        .map(|seat| std::fs::read_to_string(seat.log()));
+    ensure!(
+        logs.any(|log| log.is_ok_and(|log| log.contains("another replica leads"))),
+        "whoever led has not handed it on"
+    );
+    drop(logs);
     let pending = system.begin();
     let pending = system.told_committed(pending).await?;
     system.aftermath(pending, Ending::Committed).await

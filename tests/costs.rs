@@ -1,5 +1,6 @@
 //! What a transaction costs, counted and not timed: the same on a slow machine. A change that makes
-//! each of them force, replicate or send more than before fails here, and not in a benchmark later.
+//! each of them force, replicate or send more than its steps need fails here, and not in a benchmark later.
+//! (What rides along with something else, and so costs less, does so by the clock: docs/performance.md.)
 
 use anyhow::{Context as _, ensure};
 use procfs::process::Process;

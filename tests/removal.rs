@@ -53,7 +53,12 @@ async fn a_participant_that_never_comes_back_is_removed() -> anyhow::Result<()> 
     (&mut next.answer).await??;
     ensure!(system.is_applied(next.txn).await?, "{} is lost", next.txn);
     wait_open(&mut system, 0).await?;
-    Ok(())
+    let first = system
+        .value(PARTICIPANTS[0], &pending.txn.to_string())
+        .await?;
+    ensure!(first.is_some(), "the first order is lost at orders");
+    system.wait_unlocked().await?;
+    system.wait_settled().await
 }
 
 /// Without `--force` it is said what would be ended, and nothing is. The participant's id.
@@ -183,7 +188,8 @@ async fn one_participant_that_stays_away_does_not_use_up_what_may_be_open() -> a
     let bought = system.value(PARTICIPANTS[1], "bought").await?;
     let expected = Value::from(i64::try_from(share)? + 1);
     ensure!(bought == Some(expected), "{bought:?} are bought");
-    Ok(())
+    system.wait_unlocked().await?;
+    system.wait_settled().await
 }
 
 /// Commits a transaction over both participants.
@@ -243,7 +249,9 @@ async fn a_replaced_participant_is_removed_by_its_id() -> anyhow::Result<()> {
     ensure!(removed["removed"] == true, "{removed}");
     wait_open(&mut system, 0).await?;
     ensure!(removal_id(&system, "stock").await? == new, "{new} is gone");
-    buy(&system).await
+    buy(&system).await?;
+    system.wait_unlocked().await?;
+    system.wait_settled().await
 }
 
 /// The id of the participant that has this name.
@@ -269,11 +277,15 @@ async fn a_running_participant_that_is_removed_ends() -> anyhow::Result<()> {
         "it ended by {status}:\n{log}"
     );
     let next = system.begin();
+    let (aborted, orders) = (next.txn.to_string(), triumvir_tests::orders());
     match next.answer.await? {
         Err(CommitError::Aborted { cause, .. }) => ensure!(cause.word() == "removed", "{cause}"),
         other => bail!("not aborted but {other:?}"),
     }
     let again = system.repeat(pending);
     again.answer.await?.context("the first, asked again")?;
-    Ok(())
+    let order = system.value(PARTICIPANTS[0], &aborted).await?;
+    ensure!(order.is_none(), "aborted, and orders has {order:?}");
+    system.wait_unlocked_at(PARTICIPANTS[0]).await?;
+    system.wait_no_doubt(&orders).await
 }

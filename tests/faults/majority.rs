@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use anyhow::{bail, ensure};
+use anyhow::{Context as _, bail, ensure};
 use triumvir_client::{Applied, Client, Code, CommitError, Outcome, TxnId, draw_txn, put};
 use triumvir_testkit::Who;
 use triumvir_tests::{Pending, Setup, System};
@@ -12,6 +12,8 @@ use triumvir_tests::{Pending, Setup, System};
 const SHORT: Duration = Duration::from_secs(2);
 /// The same on the command line.
 const SHORT_FLAG: [&str; 2] = ["--timeout", "2s"];
+/// No call that ends takes so long, on whatever machine.
+const ENDLESS: Duration = Duration::from_secs(60);
 /// Transactions that are begun in vain at once.
 const VAIN: usize = 8;
 
@@ -38,9 +40,11 @@ async fn applied(system: &System, txn: TxnId) -> anyhow::Result<bool> {
 async fn in_vain(system: &System) -> anyhow::Result<(Vec<TxnId>, Vec<TxnId>)> {
     let client = system.client.with_timeout(SHORT);
     let ids: Vec<_> = (0..VAIN).map(|_| draw_txn()).collect();
-    let calls = ids.iter().map(|txn| attempt(&client, *txn).commit());
+    let calls = futures::future::join_all(ids.iter().map(|txn| attempt(&client, *txn).commit()));
+    let answers = tokio::time::timeout(ENDLESS, calls).await;
+    let answers = answers.context("a call hangs")?;
     let (mut unknown, mut without_effect) = (Vec::new(), Vec::new());
-    for (txn, answer) in ids.iter().zip(futures::future::join_all(calls).await) {
+    for (txn, answer) in ids.iter().zip(answers) {
         match answer {
             Err(CommitError::Unknown { last, .. }) => {
                 let right = last.code == Code::OutcomeUnknown && last.applied == Applied::Unknown;

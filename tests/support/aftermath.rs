@@ -2,7 +2,9 @@
 //! nothing in doubt, no lock left. This is the one place that says so.
 
 use anyhow::{Context as _, bail, ensure};
-use triumvir_client::{CommitError, Committed, Mode, Outcome, TxnId, Value, draw_txn};
+use triumvir_client::{
+    CommitError, Committed, Mode, Outcome, OutcomeReport, TxnId, Value, draw_txn,
+};
 use triumvir_testkit::{Cluster, Seat, Who};
 
 use crate::order::{BOOK, order};
@@ -46,10 +48,15 @@ impl System {
             applied == (ending == Ending::Committed),
             "applied: {applied}, and {ending:?} is what must be"
         );
-        for replica in self.cluster.replicas() {
-            self.check_replica(replica.who(), txn, ending).await?;
-        }
+        // What is aborted for a NO has no record; this makes one. It binds nothing that is decided.
+        let decided = self.client.decide(txn).await?;
+        check_report("asked to decide, the leader", &decided, ending)?;
         self.wait_settled().await?;
+        for replica in self.cluster.replicas() {
+            // A follower that has applied the outcome says so itself.
+            let report = self.outcome_at(replica.who(), txn).await?;
+            check_report(replica.who(), &report, ending)?;
+        }
         let repeated = order(&self.client, txn, mode).commit().await;
         let repeated = Ending::told(&repeated).context("asked again")?;
         ensure!(
@@ -67,39 +74,29 @@ impl System {
         self.aftermath(pending, Ending::Committed).await
     }
 
-    /// One replica's word on the outcome.
-    async fn check_replica(&self, who: &Who, txn: TxnId, ending: Ending) -> anyhow::Result<()> {
-        // What is aborted for a NO has no record; this makes one. It binds nothing that is decided.
-        let report = self.client_of(who)?.decide(txn).await?;
-        let said = match report.outcome {
-            Some(Outcome::Committed) => Some(Ending::Committed),
-            Some(Outcome::Aborted(_)) => Some(Ending::Aborted),
-            None => None,
-        };
-        ensure!(
-            said == Some(ending),
-            "{who} says {report:?}, not {ending:?}"
-        );
-        Ok(())
-    }
-
     /// Waits until nobody knows of anything that is under way or in doubt, and every replica has
-    /// applied the same number of outcomes.
-    async fn wait_settled(&mut self) -> anyhow::Result<()> {
+    /// applied the same number of outcomes. Nobody has raised an alarm on the way, in whichever of its
+    /// lives.
+    pub async fn wait_settled(&mut self) -> anyhow::Result<()> {
         let probe = async |cluster: &mut Cluster| settled(cluster).await;
         self.cluster
             .wait_until("nothing to be in doubt", probe)
             .await?;
-        for seat in self.cluster.participants() {
-            let metrics = self.cluster.metrics(seat.who()).await?;
-            let alarms = metrics.value("triumvir_participant_alarms_total", &[]);
-            ensure!(
-                alarms.unwrap_or(0.0) == 0.0,
-                "{} raised {alarms:?} alarms",
-                seat.who()
-            );
+        for seat in self.cluster.seats() {
+            let log = std::fs::read_to_string(seat.log())?;
+            let line = log
+                .lines()
+                .find(|line| ["ALARM", "panicked"].iter().any(|word| line.contains(word)));
+            ensure!(line.is_none(), "{}: {line:?}", seat.who());
         }
         Ok(())
+    }
+
+    /// Waits until a participant has no branch in doubt.
+    pub async fn wait_no_doubt(&mut self, who: &Who) -> anyhow::Result<()> {
+        let waited_for = format!("{who} to have nothing in doubt");
+        let probe = async |cluster: &mut Cluster| no_doubt(cluster, who).await;
+        Ok(self.cluster.wait_until(&waited_for, probe).await?)
     }
 
     /// The same keys can be written again, on top of what the transaction left.
@@ -145,14 +142,33 @@ async fn settled(cluster: &Cluster) -> Result<(), String> {
         return Err(format!("outcomes by replica: {outcomes:?}"));
     }
     for who in cluster.participants().map(Seat::who) {
-        let metrics = cluster
-            .metrics(who)
-            .await
-            .map_err(|error| error.to_string())?;
-        let in_doubt = metrics.value("triumvir_participant_branches_in_doubt", &[]);
-        if in_doubt != Some(0.0) {
-            return Err(format!("{who}: {in_doubt:?} branches in doubt"));
-        }
+        no_doubt(cluster, who).await?;
     }
+    Ok(())
+}
+
+async fn no_doubt(cluster: &Cluster, who: &Who) -> Result<(), String> {
+    let metrics = cluster.metrics(who).await;
+    let metrics = metrics.map_err(|error| error.to_string())?;
+    match metrics.value("triumvir_participant_branches_in_doubt", &[]) {
+        Some(0.0) => Ok(()),
+        in_doubt => Err(format!("{who}: {in_doubt:?} branches in doubt")),
+    }
+}
+
+fn check_report(
+    who: impl std::fmt::Display,
+    report: &OutcomeReport,
+    ending: Ending,
+) -> anyhow::Result<()> {
+    let said = match report.outcome {
+        Some(Outcome::Committed) => Some(Ending::Committed),
+        Some(Outcome::Aborted(_)) => Some(Ending::Aborted),
+        None => None,
+    };
+    ensure!(
+        said == Some(ending),
+        "{who} says {report:?}, not {ending:?}"
+    );
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use anyhow::{Context as _, ensure};
+use futures::TryStreamExt as _;
 use tokio::task::JoinSet;
 use triumvir_client::{Client, add, put};
 use triumvir_testkit::Cluster;
@@ -85,9 +86,13 @@ impl Load {
             let value = system.value(PARTICIPANTS[1], &key).await?;
             sum += value.and_then(|value| value.as_integer()).unwrap_or(0);
         }
+        let orders = system.reader(PARTICIPANTS[0])?.scan("order-");
+        let orders = orders
+            .try_fold(0_u64, async |count, _| Ok(count + 1))
+            .await?;
         ensure!(
-            u64::try_from(sum)? == committed,
-            "{sum} applied, {committed} told"
+            u64::try_from(sum)? == committed && orders == committed,
+            "{sum} sold, {orders} ordered, {committed} told"
         );
         Ok(())
     }

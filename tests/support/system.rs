@@ -169,16 +169,21 @@ impl System {
     /// Waits until no participant holds a lock: every branch has its outcome.
     pub async fn wait_unlocked(&mut self) -> anyhow::Result<()> {
         for name in PARTICIPANTS {
-            let reader = self.reader(name)?;
-            let probe = async move |_: &mut Cluster| match reader.locks().await {
-                Ok(locks) if locks.is_empty() => Ok(()),
-                Ok(locks) => Err(format!("{} locks are held", locks.len())),
-                Err(failure) => Err(failure.to_string()),
-            };
-            let waited_for = format!("{name} to hold no lock");
-            self.cluster.wait_until(&waited_for, probe).await?;
+            self.wait_unlocked_at(name).await?;
         }
         Ok(())
+    }
+
+    /// Waits until one store holds no lock.
+    pub async fn wait_unlocked_at(&mut self, name: &str) -> anyhow::Result<()> {
+        let reader = self.reader(name)?;
+        let probe = async move |_: &mut Cluster| match reader.locks().await {
+            Ok(locks) if locks.is_empty() => Ok(()),
+            Ok(locks) => Err(format!("{} locks are held", locks.len())),
+            Err(failure) => Err(failure.to_string()),
+        };
+        let waited_for = format!("{name} to hold no lock");
+        Ok(self.cluster.wait_until(&waited_for, probe).await?)
     }
 
     /// Whether the order of `txn` is in the stores, where it is the only one. Both must say the same.
@@ -204,7 +209,7 @@ impl System {
         Ok(self.client_of(who)?.outcome(txn).await?)
     }
 
-    fn reader(&self, participant: &str) -> anyhow::Result<KvReader> {
+    pub(crate) fn reader(&self, participant: &str) -> anyhow::Result<KvReader> {
         let address = self.cluster.seat(&Who::participant(participant))?.address();
         Ok(self.client.kv(address.to_string())?)
     }

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
@@ -41,7 +41,7 @@ enum Command {
     },
     /// The names of all runs.
     Names,
-    /// Serves stateright's explorer: walk through an execution in a browser.
+    /// Opens stateright's explorer in a browser, to walk through an execution.
     Explore {
         /// See `names`.
         #[arg(default_value = "fence rounds")]
@@ -71,14 +71,22 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         Command::Explore { name, address } => {
             let world = World::new(named(&name)?.1);
-            writeln!(
-                std::io::stdout(),
-                "{name}: open http://{address} in a browser"
-            )?;
+            let page = format!("http://{address}");
+            writeln!(std::io::stdout(), "{name}: {page}, to be read in a browser")?;
+            std::thread::spawn(move || show(address, &page));
             world.checker().serve(address);
             Ok(())
         }
     }
+}
+
+/// Opens `page` in the person's browser once it is served. On a machine without one the person has read
+/// where it is.
+fn show(address: SocketAddr, page: &str) {
+    while TcpStream::connect(address).is_err() {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let _ = open::that_detached(page);
 }
 
 fn named(name: &str) -> Result<Named, String> {

@@ -22,9 +22,10 @@ fn of(participants: u32, with: impl FnOnce(&mut Bounds)) -> Bounds {
     bounds
 }
 
-/// Two contents under one id: the first in three phases at both participants, or at `first` alone.
+/// Two contents under one id: one in three phases at the participants `first`, one at `second`.
 fn contents(mode: Mode, first: &[u32], second: &[u32]) -> Bounds {
-    two(|b| {
+    let participants = first.iter().chain(second).max();
+    of(*participants.expect("a list names somebody"), |b| {
         b.contents = vec![
             Content::text(b.rules, Mode::ThreePhase, first, "x"),
             Content::text(b.rules, mode, second, "x"),
@@ -177,6 +178,10 @@ fn pairs() -> Vec<Named> {
         ("equal lists, two leaders", equal),
         ("disjoint lists, two leaders", disjoint),
         (
+            "lists that share one participant, two leaders",
+            contested(0, three_phase, &[1, 2], &[2, 3]),
+        ),
+        (
             "late application, T1, timeouts",
             asking([Pair, Never], late),
         ),
@@ -225,6 +230,10 @@ fn without_fences() -> Vec<Named> {
         ("both modes", contents(two_phase, &[1, 2], &[1, 2])),
         ("overlapping lists", contents(three_phase, &[1, 2], &[2])),
         ("disjoint lists", contents(three_phase, &[1], &[2])),
+        (
+            "lists that share one participant",
+            contents(three_phase, &[1, 2], &[2, 3]),
+        ),
         ("epochs", epochs),
         ("two leader changes", leaders),
         ("two phases alone", two_phases),
@@ -360,6 +369,26 @@ fn long_of_three() -> Vec<Named> {
         (
             "three participants, all run fence rounds, a crash of p1",
             crash_at(&[1], fences(3, 3, 1, 1)),
+        ),
+        (
+            "three participants, one runs fence rounds, two leader changes, a crash each",
+            crash(fences(3, 1, 3, 1)),
+        ),
+        (
+            "three participants, one runs fence rounds, a leader change, ballots to round 2",
+            fences(3, 1, 2, 2),
+        ),
+        (
+            "three participants, two run fence rounds, ballots to round 2",
+            fences(3, 2, 1, 2),
+        ),
+        (
+            "three participants, two run fence rounds, a leader change, a crash of p1",
+            crash_at(&[1], fences(3, 2, 2, 1)),
+        ),
+        (
+            "three participants, lists that share one, one runs fence rounds",
+            contested(1, Mode::ThreePhase, &[1, 2], &[2, 3]),
         ),
         (
             "three participants, all run fence rounds, a crash of p1 and of p2",

@@ -187,8 +187,8 @@ impl Database {
         Ok(self.inner.database.begin_read()?)
     }
 
-    /// Starts a write outside the write stream. Only for start-up, before a
-    /// [`Writer`](crate::Writer) exists: it waits for any other write transaction.
+    /// Starts a write, once any other has ended: the [`Writer`](crate::Writer)'s, and those of start-up
+    /// before there is one.
     pub(crate) fn begin_write(&self) -> Result<WriteTransaction, StorageError> {
         Ok(self.inner.database.begin_write()?)
     }

@@ -14,7 +14,7 @@ use triumvir_storage::{
 
 const TABLE: TableDefinition<'_, u64, u64> = TableDefinition::new("test");
 
-/// A disk whose syncs are counted, and can be held back or made to fail.
+/// A disk whose writes and syncs are counted; syncs can be held back or made to fail.
 #[derive(Debug, Clone, Default)]
 struct Disk {
     state: Arc<DiskState>,
@@ -23,6 +23,7 @@ struct Disk {
 #[derive(Debug)]
 struct DiskState {
     memory: InMemoryBackend,
+    writes: AtomicU64,
     syncs: AtomicU64,
     failing: AtomicBool,
     held: Mutex<bool>,
@@ -33,6 +34,7 @@ impl Default for DiskState {
     fn default() -> Self {
         Self {
             memory: InMemoryBackend::new(),
+            writes: AtomicU64::new(0),
             syncs: AtomicU64::new(0),
             failing: AtomicBool::new(false),
             held: Mutex::new(false),
@@ -76,6 +78,7 @@ impl StorageBackend for Disk {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.state.writes.fetch_add(1, Ordering::SeqCst);
         self.state.memory.write(offset, data)
     }
 }
@@ -129,6 +132,35 @@ fn what_gathers_during_one_fsync_is_forced_by_the_next() {
     // One commit for what the thread had taken, and one for all the rest.
     assert!(disk.syncs() - before <= 2, "{}", disk.syncs() - before);
     assert_eq!(keys(&database), (0..100).collect::<Vec<_>>());
+}
+
+/// Of so many commits the writes are counted, once as many have been made.
+const COUNTED: u64 = 100;
+
+#[test]
+fn a_commit_writes_less_than_one_that_frees_its_own_pages() {
+    let (disk, _database, writer, sender, answers) = start(Limits::default());
+    let own = writes(&disk, |key| {
+        writer.submit(8, put(key), answer(key, &sender));
+        answers.recv().unwrap().1.unwrap();
+    });
+    let disk = Disk::default();
+    let database = redb::Database::builder().create_with_backend(disk.clone());
+    let database = database.unwrap();
+    let plain = writes(&disk, |key| {
+        let write = database.begin_write().unwrap();
+        write.open_table(TABLE).unwrap().insert(key, key).unwrap();
+        write.commit().unwrap();
+    });
+    assert!(own + COUNTED / 2 < plain, "{own} and {plain} writes");
+}
+
+fn writes(disk: &Disk, commit: impl Fn(u64)) -> u64 {
+    let count = || disk.state.writes.load(Ordering::SeqCst);
+    (0..COUNTED).for_each(&commit);
+    let before = count();
+    (COUNTED..2 * COUNTED).for_each(&commit);
+    count() - before
 }
 
 #[test]

@@ -175,19 +175,31 @@ impl Cluster {
         self.signal(who, Signal::SIGTERM)
     }
 
-    /// Ends every process that runs as an operator would, with SIGTERM, and waits until all have ended.
+    /// Asks every process that runs to end with SIGTERM, and waits until all have ended.
     ///
     /// # Errors
     ///
-    /// One cannot be asked to, or does not end before the deadline.
+    /// One cannot be asked to, does not end before the deadline, or ends with an error. The folder is
+    /// kept then.
     pub async fn shut_down(mut self) -> Result<(), ClusterError> {
         let running = self.seats.iter().filter(|seat| seat.is_started());
         let running: Vec<_> = running.map(|seat| seat.who().clone()).collect();
         for who in &running {
             self.terminate(who)?;
         }
-        for who in &running {
-            self.wait_exit(who).await?;
+        for who in running {
+            let status = self.wait_exit(&who).await?;
+            if !status.success() {
+                self.keep();
+                let tail = self.seat(&who)?.log_tail();
+                let port_taken = false;
+                return Err(ClusterError::Exited {
+                    who,
+                    status,
+                    tail,
+                    port_taken,
+                });
+            }
         }
         Ok(())
     }

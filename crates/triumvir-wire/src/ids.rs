@@ -53,6 +53,17 @@ pub fn digest_bytes(digest: Digest) -> Bytes {
     Bytes::from_owner(digest.0)
 }
 
+/// The bytes of a transaction id and of a digest, in one piece of memory.
+pub(crate) fn about_bytes(txn: TxnId, digest: Digest) -> (Bytes, Bytes) {
+    const TXN: usize = size_of::<u128>();
+    let mut both = [0; TXN + size_of::<Digest>()];
+    both[..TXN].copy_from_slice(&txn.as_u128().to_be_bytes());
+    both[TXN..].copy_from_slice(&digest.0);
+    let mut txn = Bytes::from_owner(both);
+    let digest = txn.split_off(TXN);
+    (txn, digest)
+}
+
 /// A disk id of 16 bytes.
 pub fn disk(field: &'static str, bytes: &[u8]) -> Result<DiskId, WireError> {
     number(field, bytes).map(DiskId)

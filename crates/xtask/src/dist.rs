@@ -44,9 +44,9 @@ pub(crate) fn build<const N: usize>(programs: [Program; N]) -> anyhow::Result<[P
     let flags = [format!("-Cprofile-generate={}", counts.display())];
     let [counting] = compiler.build(&folder.join("counting"), &flags, [TRIUMVIR])?;
     if !is_newer(&profile, &counting)? {
-        compiler.count(&counting, &counts, &profile)?;
-        // Cargo does not see that another profile stands in the same file.
+        // First, since cargo does not see that another profile stands in the same file.
         remove(&optimised)?;
+        compiler.count(&counting, &counts, &profile)?;
     }
     let flags = [format!("-Cprofile-use={}", profile.display())];
     compiler.build(&optimised, &flags, programs)

@@ -1,7 +1,9 @@
-//! What no compiler checks: who may depend on whom, how large files are, what must be documented.
+//! What no compiler checks: who may depend on whom, how large files are, what must be documented, what a
+//! release must not have.
 
 mod dependencies;
 mod documents;
+mod failpoints;
 mod sources;
 
 use std::path::{Path, PathBuf};
@@ -24,6 +26,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     let mut findings = Findings::default();
     let files = tracked_files()?;
     dependencies::check(&mut findings)?;
+    failpoints::check(&mut findings)?;
     sources::check(&files, &mut findings)?;
     documents::check(&files, &mut findings)?;
     for finding in &findings.0 {

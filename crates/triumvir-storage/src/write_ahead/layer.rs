@@ -125,8 +125,9 @@ impl Layer {
         let end = self.checked_end(offset, data.len())?;
         for block in offset / BLOCK..end.div_ceil(BLOCK) {
             let (from, into) = overlap(block, offset, data.len());
-            if let Ok(whole) = Box::<[u8]>::from(&data[from.clone()]).try_into() {
-                self.blocks.insert(block, whole);
+            if from.len() == BLOCK_BYTES {
+                let whole = Box::<[u8]>::from(&data[from]).try_into();
+                self.blocks.insert(block, whole.expect("it has the length"));
                 continue;
             }
             if !self.blocks.contains_key(&block) {

@@ -1,7 +1,6 @@
 //! The envelopes: a transaction, its digest, and what is said about it. One per direction: coordinator
 //! to participant, participant to coordinators, participant to participant.
 
-use bytes::Bytes;
 use triumvir_protocol::{Answer, Digest, Message, Request, TxnId, Value};
 
 use super::request;
@@ -9,7 +8,7 @@ use crate::{WireError, ids, v1};
 
 impl From<(TxnId, Digest, Request)> for v1::CoordinatorMessage {
     fn from((txn, digest, request): (TxnId, Digest, Request)) -> Self {
-        let (txn, digest) = about_bytes(txn, digest);
+        let (txn, digest) = ids::about_bytes(txn, digest);
         let request = Some(request.into());
         Self {
             txn,
@@ -102,7 +101,7 @@ impl TryFrom<(TxnId, Digest, Message)> for v1::PeerMessage {
                 });
             }
         };
-        let (txn, digest) = about_bytes(txn, digest);
+        let (txn, digest) = ids::about_bytes(txn, digest);
         let body = Some(body);
         Ok(Self { txn, digest, body })
     }
@@ -149,22 +148,12 @@ fn about(txn: &[u8], digest: &[u8]) -> Result<(TxnId, Digest), WireError> {
     Ok((ids::txn("txn", txn)?, ids::digest("digest", digest)?))
 }
 
-/// Both fields in one piece of memory.
-fn about_bytes(txn: TxnId, digest: Digest) -> (Bytes, Bytes) {
-    let mut both = [0; 48];
-    both[..16].copy_from_slice(&txn.as_u128().to_be_bytes());
-    both[16..].copy_from_slice(&digest.0);
-    let mut txn = Bytes::from_owner(both);
-    let digest = txn.split_off(16);
-    (txn, digest)
-}
-
 fn participant_message(
     txn: TxnId,
     digest: Digest,
     body: v1::participant_message::Body,
 ) -> v1::ParticipantMessage {
-    let (txn, digest) = about_bytes(txn, digest);
+    let (txn, digest) = ids::about_bytes(txn, digest);
     let body = Some(body);
     v1::ParticipantMessage { txn, digest, body }
 }
