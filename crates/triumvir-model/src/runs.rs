@@ -371,20 +371,8 @@ fn long_of_three() -> Vec<Named> {
             crash_at(&[1], fences(3, 3, 1, 1)),
         ),
         (
-            "three participants, one runs fence rounds, two leader changes, a crash each",
-            crash(fences(3, 1, 3, 1)),
-        ),
-        (
-            "three participants, one runs fence rounds, a leader change, ballots to round 2",
-            fences(3, 1, 2, 2),
-        ),
-        (
             "three participants, two run fence rounds, ballots to round 2",
             fences(3, 2, 1, 2),
-        ),
-        (
-            "three participants, two run fence rounds, a leader change, a crash of p1",
-            crash_at(&[1], fences(3, 2, 2, 1)),
         ),
         (
             "three participants, lists that share one, one runs fence rounds",
