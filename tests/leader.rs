@@ -3,7 +3,7 @@
 //! the protocol says of the step is then the only outcome there can be.
 
 use anyhow::ensure;
-use triumvir_tests::{Ending, FIRST, Setup, System, replicas};
+use triumvir_tests::{Ending, FIRST, Pending, Setup, System, replicas};
 use triumvir_wire::v1::State;
 
 /// Has the leader kill itself at `points`, waits for its end, and looks at what follows.
@@ -19,7 +19,22 @@ async fn killed_at(points: &str) -> anyhow::Result<()> {
 /// Has the leader stop itself at `points` until a successor has committed the order, for a client of
 /// its own; then lets the leader go on where it was, with a client that still waits there.
 async fn paused_at(points: &str) -> anyhow::Result<()> {
-    let setup = Setup::patient().failpoints(FIRST, points);
+    let (mut system, pending) = resumed_at(points).await?;
+    system.aftermath(pending, Ending::Committed).await
+}
+
+/// The same, where the leader says something to participants then: it arrives.
+async fn heard_late_at(points: &str) -> anyhow::Result<()> {
+    let (mut system, pending) = resumed_at(points).await?;
+    system.wait_late_requests().await?;
+    system.aftermath(pending, Ending::Committed).await
+}
+
+async fn resumed_at(points: &str) -> anyhow::Result<(System, Pending)> {
+    // Nobody closes the connection of who is silent, for however long that takes.
+    let setup = Setup::patient()
+        .participants_with(&["--network-keepalive", "1h"])
+        .failpoints(FIRST, points);
     let mut system = System::start_with(setup).await?;
     let pending = system.connect(&FIRST).await?.begin();
     system.cluster.wait_stopped(&FIRST).await?;
@@ -27,7 +42,7 @@ async fn paused_at(points: &str) -> anyhow::Result<()> {
     let again = system.again_at(&successor, &pending)?;
     system.told_committed(again).await?;
     system.cluster.resume(&FIRST)?;
-    system.aftermath(pending, Ending::Committed).await
+    Ok((system, pending))
 }
 
 /// One test for each step.
@@ -82,15 +97,17 @@ steps! { killed_at:
     leader_killed_before_end, "leader::before-end=return(kill)";
 }
 
-steps! { paused_at:
+steps! { heard_late_at:
     /// Proves: can-commit of a deposed leader, arriving after the outcome, starts nothing.
     late_can_commit_of_a_paused_leader, "leader::before-can-commit=1*return(stop)";
 
-    /// Proves: a record that a deposed leader proposes is not accepted, and disturbs nothing.
-    late_proposal_of_a_paused_leader, "leader::after-all-votes=1*return(stop)";
-
     /// Proves: pre-commit of a deposed leader, arriving after the outcome, changes nothing.
     late_pre_commit_of_a_paused_leader, "leader::before-pre-commit=1*return(stop)";
+}
+
+steps! { paused_at:
+    /// Proves: a record that a deposed leader proposes is not accepted, and disturbs nothing.
+    late_proposal_of_a_paused_leader, "leader::after-all-votes=1*return(stop)";
 
     /// Proves: a deposed leader that has decided says the same as its successor.
     late_answer_of_a_paused_leader, "leader::after-decision=1*return(stop)";

@@ -28,6 +28,7 @@ async fn a_participant_that_never_comes_back_is_removed() -> anyhow::Result<()> 
     system.wait_killed(&stock()).await?;
     (&mut pending.answer).await??;
     wait_open(&mut system, 1).await?;
+    wait_older(&mut system).await?;
 
     let id = nothing_is_done_without_force(&system).await?;
     // By its name, and once more by its id: that changes nothing.
@@ -103,6 +104,23 @@ async fn wait_open(system: &mut System, count: u64) -> anyhow::Result<()> {
     };
     let waited_for = format!("{count} open records");
     Ok(system.cluster.wait_until(&waited_for, probe).await?)
+}
+
+/// Waits until the metrics say that the oldest transaction in doubt is older than it was.
+async fn wait_older(system: &mut System) -> anyhow::Result<()> {
+    let mut before = None;
+    let probe = async |cluster: &mut Cluster| {
+        let metrics = cluster.metrics(&replicas()[0]).await;
+        let metrics: Metrics = metrics.map_err(|error| error.to_string())?;
+        let age = metrics.value("triumvir_oldest_in_doubt_seconds", &[]);
+        let age = age.ok_or("no age")?;
+        match *before.get_or_insert(age) {
+            before if age > before => Ok(()),
+            before => Err(format!("{age}, and {before} before")),
+        }
+    };
+    let waited_for = "the oldest in doubt to grow older";
+    Ok(system.cluster.wait_until(waited_for, probe).await?)
 }
 
 /// That it was removed is in the log of every replica, in the status, and beside its branch.

@@ -4,12 +4,14 @@
 use anyhow::{Context as _, ensure};
 use futures::stream;
 use tonic::transport::{Channel, Endpoint};
+use triumvir_protocol::DiskId;
 use triumvir_testkit::Who;
 use triumvir_tests::{System, orders, refused, replicas, run, stock};
+use triumvir_wire::v1::cluster_client::ClusterClient;
 use triumvir_wire::v1::participants_client::ParticipantsClient;
 use triumvir_wire::v1::peers_client::PeersClient;
 use triumvir_wire::v1::replication_client::ReplicationClient;
-use triumvir_wire::{Applied, Code, limits, v1};
+use triumvir_wire::{Applied, Code, ids, limits, v1};
 
 /// The name of a cluster that does not run here.
 const OTHER: &str = "another-cluster";
@@ -199,9 +201,19 @@ async fn a_strange_replica_is_not_heard() -> anyhow::Result<()> {
                 ..v1::RaftVoteRequest::default()
             };
             let append = v1::AppendRequest {
-                envelope,
+                envelope: envelope.clone(),
                 vote,
                 ..v1::AppendRequest::default()
+            };
+            let transfer = v1::TransferLeaderRequest {
+                envelope: envelope.clone(),
+                from_leader: vote,
+                to_node,
+                last: None,
+            };
+            let snapshot = v1::SnapshotPiece {
+                envelope,
+                ..v1::SnapshotPiece::default()
             };
             let none = Applied::NotApplied;
             refused(client.vote(ask.clone()).await, claim.code, none)?;
@@ -209,7 +221,18 @@ async fn a_strange_replica_is_not_heard() -> anyhow::Result<()> {
             refused(client.append(append.clone()).await, claim.code, none)?;
             let opened = client.stream_append(stream::iter([append])).await;
             refused(opened.map(drop_stream), claim.code, none)?;
+            refused(client.transfer_leader(transfer).await, claim.code, none)?;
+            let sent = client.install_snapshot(stream::iter([snapshot])).await;
+            refused(sent, claim.code, none)?;
         }
+        let joining = v1::JoinRequest {
+            cluster: OTHER.to_owned(),
+            replica: to_node,
+            disk: ids::disk_bytes(DiskId(7)),
+        };
+        let mut members = ClusterClient::new(channel(&system, &who)?);
+        let joined = members.join(joining).await;
+        refused(joined, Code::WrongCluster, Applied::NotApplied)?;
         let term = system.cluster.status(&who).await?.term;
         ensure!(term < CLAIMED_TERM, "{who} is in term {term}");
     }

@@ -92,6 +92,23 @@ impl System {
         Ok(())
     }
 
+    /// Waits until a participant has heard a leader that another has followed.
+    pub async fn wait_late_requests(&mut self) -> anyhow::Result<()> {
+        let probe = async |cluster: &mut Cluster| {
+            for who in cluster.participants().map(Seat::who) {
+                let metrics = cluster.metrics(who).await;
+                let metrics = metrics.map_err(|error| error.to_string())?;
+                let late = metrics.value("triumvir_participant_late_requests_total", &[]);
+                if late.is_some_and(|late| late > 0.0) {
+                    return Ok(());
+                }
+            }
+            Err("none has".to_owned())
+        };
+        let waited_for = "a request of a former leader to arrive";
+        Ok(self.cluster.wait_until(waited_for, probe).await?)
+    }
+
     /// Waits until a participant has no branch in doubt.
     pub async fn wait_no_doubt(&mut self, who: &Who) -> anyhow::Result<()> {
         let waited_for = format!("{who} to have nothing in doubt");

@@ -171,6 +171,9 @@ impl<R: Resource> Driver<R> {
                 horizon,
                 requests,
             } => {
+                if epoch < self.participant.epoch() {
+                    self.watch.late(replica, requests.len());
+                }
                 self.participant.on_epoch(epoch);
                 if let Some(horizon) = horizon {
                     self.participant.on_horizon(horizon, &mut out);

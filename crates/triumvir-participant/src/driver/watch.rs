@@ -6,8 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use metrics::{Counter, counter};
 use triumvir_protocol::{
-    Alarm, Answer, Branch, BranchState, Force, Message, ParticipantId, ParticipantTimer, Request,
-    Target, TxnId,
+    Alarm, Answer, Branch, BranchState, Force, Message, ParticipantId, ParticipantTimer, ReplicaId,
+    Request, Target, TxnId,
 };
 
 /// The most lines about single branches between two publications; the rest is only counted.
@@ -104,6 +104,12 @@ impl Watch {
             _ => return,
         };
         vote.increment(1);
+    }
+
+    /// A leader that another has followed sends requests.
+    pub(super) fn late(&self, replica: ReplicaId, requests: usize) {
+        counter!("triumvir_participant_late_requests_total").increment(requests as u64);
+        tracing::debug!(%replica, requests, "requests of a former leader");
     }
 
     pub(super) fn alarm(&self, txn: TxnId, alarm: Alarm) {

@@ -148,6 +148,11 @@ impl Participant {
             .map(|(txn, b)| (*txn, b))
     }
 
+    /// The highest epoch heard since the start.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
     /// A leader's frame carries its epoch.
     pub fn on_epoch(&mut self, epoch: Epoch) {
         self.epoch = self.epoch.max(epoch);
