@@ -4,7 +4,7 @@
 
 use anyhow::{Context as _, ensure};
 use procfs::process::Process;
-use triumvir_client::put;
+use triumvir_client::{Mode, put};
 use triumvir_testkit::{Cluster, Seat, Who};
 use triumvir_tests::{PARTICIPANTS, System};
 
@@ -56,40 +56,64 @@ async fn count(system: &System, leader: &Who) -> anyhow::Result<Counted> {
 /// participant (vote, pre-commit, commit), and three frames to each participant and three back.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_forces_and_replicates_no_more_than_its_steps() -> anyhow::Result<()> {
+    costs_no_more_than(Mode::ThreePhase, 3.0).await
+}
+
+/// Proves: the same in two phases, with two steps at each participant (vote, commit).
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_in_two_phases_forces_and_replicates_no_more_than_its_steps() -> anyhow::Result<()>
+{
+    costs_no_more_than(Mode::TwoPhase, 2.0).await
+}
+
+/// `steps` are those at each of two participants. A tenth more is for what else goes on.
+async fn costs_no_more_than(mode: Mode, steps: f64) -> anyhow::Result<()> {
     let mut system = System::start().await?;
     let (leader, _) = system.roles().await?;
-    buy(&system, 0).await?;
+    buy(&system, mode, 0).await?;
     system.wait_unlocked().await?;
     let before = count(&system, &leader).await?;
     for number in 1..=COMMITS {
-        buy(&system, number).await?;
+        buy(&system, mode, number).await?;
     }
     system.wait_unlocked().await?;
     let after = count(&system, &leader).await?;
 
-    let per = |before: f64, after: f64| (after - before) / f64::from(COMMITS);
-    let entries = per(before.entries, after.entries);
-    let replicas = per(before.replica_forces, after.replica_forces);
-    let participants = per(before.participant_forces, after.participant_forces);
-    ensure!(entries <= 2.2, "{entries} Raft entries for each commit");
-    ensure!(
-        replicas <= 6.6,
-        "{replicas} forced writes at replicas for each commit"
-    );
-    ensure!(
-        participants <= 6.6,
-        "{participants} forced writes at participants for each commit"
-    );
-    let sent = per(before.replica_frames, after.replica_frames);
-    ensure!(
-        sent > 0.0 && sent <= 6.6,
-        "{sent} frames of replicas for each commit"
-    );
-    let back = per(before.participant_frames, after.participant_frames);
-    ensure!(
-        back > 0.0 && back <= 6.6,
-        "{back} frames of participants for each commit"
-    );
+    let of_both = 2.0 * steps * 1.1;
+    let bounds = [
+        ("Raft entries", before.entries, after.entries, 2.2),
+        (
+            "forced writes at replicas",
+            before.replica_forces,
+            after.replica_forces,
+            6.6,
+        ),
+        (
+            "forced writes at participants",
+            before.participant_forces,
+            after.participant_forces,
+            of_both,
+        ),
+        (
+            "frames of replicas",
+            before.replica_frames,
+            after.replica_frames,
+            of_both,
+        ),
+        (
+            "frames of participants",
+            before.participant_frames,
+            after.participant_frames,
+            of_both,
+        ),
+    ];
+    for (what, before, after, most) in bounds {
+        let each = (after - before) / f64::from(COMMITS);
+        ensure!(
+            each > 0.0 && each <= most,
+            "{each} {what} for each commit, not {most} at most"
+        );
+    }
     Ok(())
 }
 
@@ -104,7 +128,7 @@ const SCHED_BATCH: u32 = 3;
 #[tokio::test(flavor = "multi_thread")]
 async fn threads_that_serve_interrupt_nobody_and_the_one_that_forces_does() -> anyhow::Result<()> {
     let mut system = System::start().await?;
-    buy(&system, 0).await?;
+    buy(&system, Mode::ThreePhase, 0).await?;
     let probe = async |cluster: &mut Cluster| {
         let mut seats = cluster.seats().iter();
         seats.try_for_each(|seat| check_classes(seat).map_err(|error| error.to_string()))
@@ -131,10 +155,10 @@ fn check_classes(seat: &Seat) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn buy(system: &System, number: u32) -> anyhow::Result<()> {
+async fn buy(system: &System, mode: Mode, number: u32) -> anyhow::Result<()> {
     let [orders, stock] = PARTICIPANTS;
     let key = number.to_string();
-    let transaction = system.client.transaction();
+    let transaction = system.client.transaction().mode(mode);
     let transaction = transaction.at(orders, put(key.clone(), "1"));
     transaction.at(stock, put(key, "1")).commit().await?;
     Ok(())

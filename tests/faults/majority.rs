@@ -150,3 +150,42 @@ async fn a_follower_left_alone_keeps_nobody_waiting() -> anyhow::Result<()> {
     let (leader, followers) = system.roles().await?;
     lost(system, [leader, followers[0].clone()]).await
 }
+
+/// Proves: every other command ends, too, and says whether anything was applied: with the leader left
+/// alone, and with a follower.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_command_ends_without_a_majority() -> anyhow::Result<()> {
+    for leader_stays in [true, false] {
+        let mut system = System::start_with(Setup::asking()).await?;
+        let (leader, followers) = system.roles().await?;
+        let mut lost = followers;
+        if !leader_stays {
+            lost[0] = leader;
+        }
+        system.cluster.kill_all(&lost).await?;
+        let Who::Replica(gone) = lost[0] else {
+            unreachable!("the replicas were killed")
+        };
+        let (txn, gone) = (draw_txn().to_string(), gone.to_string());
+        for change in [
+            &["cluster", "add", "4=127.0.0.1:1"][..],
+            &["cluster", "promote", &gone],
+            &["cluster", "remove", &gone],
+            &["participant", "remove", "stock", "--force"],
+        ] {
+            let ran = system.run(&[change, &SHORT_FLAG].concat()).await?;
+            let told = ran.told()?;
+            let ends = matches!(ran.status, Some(2 | 4 | 6));
+            let says = matches!(told.applied.as_deref(), Some("unknown" | "not-applied"));
+            ensure!(ends && says, "{change:?}: {ran:?}");
+        }
+        for read in [&["list"][..], &["describe", &txn], &["outcome", &txn]] {
+            let ran = system.run(&[read, &SHORT_FLAG].concat()).await?;
+            ensure!(matches!(ran.status, Some(0 | 4 | 6)), "{read:?}: {ran:?}");
+            if ran.status != Some(0) {
+                ran.told()?;
+            }
+        }
+    }
+    Ok(())
+}
