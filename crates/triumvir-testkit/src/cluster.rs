@@ -179,8 +179,8 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// One cannot be asked to, does not end before the deadline, or ends with an error. The folder is
-    /// kept then.
+    /// One cannot be asked to, does not end before the deadline, or ends with an error. In the last two
+    /// cases the folder is kept.
     pub async fn shut_down(mut self) -> Result<(), ClusterError> {
         let running = self.seats.iter().filter(|seat| seat.is_started());
         let running: Vec<_> = running.map(|seat| seat.who().clone()).collect();

@@ -1,4 +1,5 @@
-//! What is deployed: built once to count which paths a cluster at work takes, and once more for those.
+//! The binary for where processor time counts: built once to count which paths a cluster at work takes,
+//! and once more for those.
 
 use std::ffi::OsString;
 use std::fs;
